@@ -1,0 +1,24 @@
+"""${message.capitalize().rstrip(".")}.
+
+A migration expands or contracts, never both; a released one is never edited.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = ${repr(branch_labels)}
+depends_on = ${repr(depends_on)}
+
+
+def upgrade() -> None:
+    """${message.capitalize().rstrip(".")}."""
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    """The way back."""
+    ${downgrades if downgrades else "pass"}

@@ -1,0 +1,191 @@
+"""What is there: clients, one client with all sides, the mirror, links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import Any, Final
+
+import click
+
+from syncd import report
+from syncd.cli import output
+from syncd.cli.frame import DONE, Call, locate, opened, options, scene, wrong
+from syncd.cli.status import listed, print_listing, show_conflict, show_hold, show_writes
+from syncd.core.model import FIELDS
+from syncd.store import ClientState, HoldKind
+from syncd.tenant import open_tenant
+
+MARKS: Final[Mapping[str, str]] = {"equal": "=", "equivalent": "~", "differs": "!", "unknown": ""}
+
+
+@click.command()
+@click.option("--state", type=click.Choice([state.value for state in ClientState]), help="Only clients in this state.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@options
+def clients(call: Call, state: str | None, limit: int | None) -> int:
+    r"""List the golden records.
+
+    \b
+    Example: syncd clients --state active
+             syncd clients --json | jq '.clients[].fields.email'
+    """
+    found = scene(call)
+    wanted = ClientState(state) if state else None
+    items = listed(found, lambda store, tenant: report.clients(store, tenant, state=wanted, limit=limit), limit)
+    return print_listing(call, found, "clients", items, _show_clients)
+
+
+def _show_clients(rows: Iterable[Mapping[str, Any]]) -> None:
+    output.table(
+        ("client", "tenant", "state", "name", "email", "city", "systems"),
+        (
+            (
+                row["client"],
+                row["tenant"],
+                row["state"] if not row["merged_into"] else f"merged into {row['merged_into']}",
+                *(row["fields"].get(name) or "" for name in ("name", "email", "city")),
+                " ".join(sorted({link["system"] for link in row["links"] if link["state"] == "linked"})),
+            )
+            for row in rows
+        ),
+    )
+
+
+@click.command()
+@click.argument("client")
+@options
+def show(call: Call, client: str) -> int:
+    r"""Show one client: golden record, every system's side, open conflicts and writes.
+
+    The id of a client that was merged away shows the one that survived.
+
+    \b
+    Example: syncd show c12
+    """
+    found = scene(call)
+    tenant = locate(found, "client", client, lambda store: _has_client_in(store, client), "syncd clients")
+    with closing(open_tenant(found.service, tenant)) as one:
+        document = report.show(one.store, tenant.name, client, one.engine.systems)
+    if document is None:
+        wrong(f"client {client} is gone", "`syncd clients` lists those that are there.")
+    if call.json:
+        output.document(document)
+    else:
+        _show_client(document)
+    return DONE
+
+
+def _has_client_in(store: Any, client: str) -> bool:
+    with store.reading() as tx:
+        return tx.client(client) is not None
+
+
+def _show_client(document: Mapping[str, Any]) -> None:
+    alias = "" if document["asked_for"] == document["client"] else f" (asked for {document['asked_for']}, merged into it)"
+    output.say(f"{document['client']}  {document['tenant']}  {document['state']}{alias}")
+    sides = document["sides"]
+    golden = document["fields"]
+    names = [name for name in (*FIELDS, *sorted(_customs(document))) if any(name in fields for fields in (golden, *(side["fields"] for side in sides)))]
+    rows = [(name, _known(golden, name), *(_marked(side, name) for side in sides if side["state"] != "apart")) for name in names]
+    headings = [f"{side['system']} {side['external_id']}" for side in sides if side["state"] != "apart"]
+    output.table(("field", "golden", *headings), rows)
+    output.say("= as golden   ~ the same as this system can tell   ! differs   blank: the system does not say")
+    for side in sides:
+        state = side["state"] if side["record_state"] in (None, "present") else f"{side['state']}, record {side['record_state']}"
+        reason = f": {side['reason']}" if side["reason"] else ""
+        output.say(f"  {side['system']} {side['external_id']}: {state}, matched by {side['matched_by'] or 'itself'}{reason}")
+    for row in document["standings"]:
+        reason = f": {row['reason']}" if row["reason"] else ""
+        output.say(f"  {row['system']}: {row['state']}{' (drift)' if row['drift'] else ''}{reason}")
+    for row in document["conflicts"]:
+        show_conflict(row)
+    if document["writes"]:
+        show_writes(document["writes"])
+
+
+def _customs(document: Mapping[str, Any]) -> set[str]:
+    shown = [document["fields"], *(side["fields"] for side in document["sides"])]
+    return {name for fields in shown for name in fields if name not in FIELDS}
+
+
+def _known(fields: Mapping[str, Any], name: str) -> str:
+    return output.shown(fields[name]) if name in fields else ""
+
+
+def _marked(side: Mapping[str, Any], name: str) -> str:
+    mark = MARKS[side["marks"].get(name, "unknown")]
+    return mark if mark in {"=", ""} else f"{mark} {output.shown(side['fields'][name])}"
+
+
+@click.command()
+@click.option("--system", metavar="NAME", help="Only records of this system.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@options
+def records(call: Call, system: str | None, limit: int | None) -> int:
+    r"""List the mirror: what each system last said about each record, raw and in canonical words.
+
+    \b
+    Example: syncd records --system books --json
+    """
+    found = scene(call)
+    known = {each.name for tenant in found.tenants for each in tenant.policy.systems}
+    if system is not None and system not in known:
+        wrong(f"there is no system {system!r}", f"The systems are: {', '.join(sorted(known))}.")
+    items = listed(found, lambda store, tenant: report.records(store, tenant, system=system, limit=limit), limit)
+    return print_listing(call, found, "records", items, _show_records)
+
+
+def _show_records(rows: Iterable[Mapping[str, Any]]) -> None:
+    output.table(
+        ("tenant", "system", "record", "client", "state", "name", "email", "changed"),
+        (
+            (
+                *(row[name] for name in ("tenant", "system", "external_id")),
+                row["client"] or "-",
+                row["state"],
+                *(row["fields"].get(name) or "" for name in ("name", "email")),
+                f"{row['changed_at']:%m-%d %H:%M}",
+            )
+            for row in rows
+        ),
+    )
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The links of at most so many clients.")
+@options
+def links(call: Call, limit: int | None) -> int:
+    r"""List which record belongs to which client and why, and the proposals that wait.
+
+    A proposal is a hold: accept it with `syncd release HOLD`, refuse it for ever with `syncd refuse HOLD`.
+
+    \b
+    Example: syncd links --tenant acme
+    """
+    found = scene(call)
+    proposals: list[report.Document] = []
+    for tenant in found.tenants:
+        with opened(found.service, tenant) as store:
+            proposals.extend(report.holds(store, tenant.name, kinds=(HoldKind.LINK, HoldKind.MERGE)))
+    items = listed(found, lambda store, tenant: report.links(store, tenant, limit=limit))
+    if call.json:
+        rest = {"proposals": proposals, **({"problems": found.problems} if found.broken else {})}
+        output.stream("links", items, rest)
+        return found.exit(DONE)
+    code = print_listing(call, found, "links", items, _show_links)
+    if proposals:
+        output.say(f"{output.counted(len(proposals), 'proposal')}: accept with `syncd release HOLD`, refuse with `syncd refuse HOLD`")
+    for hold in proposals:
+        show_hold(hold)
+    return code
+
+
+def _show_links(rows: Iterable[Mapping[str, Any]]) -> None:
+    output.table(
+        ("client", "tenant", "system", "record", "state", "matched by", "linked"),
+        (
+            (*(row[name] for name in ("client", "tenant", "system", "external_id", "state", "matched_by")), row["linked_at"])
+            for row in rows
+        ),
+    )

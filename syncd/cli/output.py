@@ -1,0 +1,178 @@
+"""What reaches the terminal: one JSON document, or text that is readable at 100 columns.
+
+stdout carries the answer, stderr everything else. Whatever a system may have said is shown with its control characters
+written out, so that no value can move the cursor or recolour a line. Colour appears on terminals only.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, TextIO
+
+import click
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH_COLUMNS: Final = 100
+"""Of text that goes into a file or a pipe."""
+
+SPOOL_BYTES: Final = 8 * 1024 * 1024
+"""Of a JSON document in the making; beyond that it waits on disk."""
+
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+_COLOURS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("in_sync", "ok", "complete", "done", "linked", "equal", "decided", "active", "quiescent"), "green"
+    ),
+    **dict.fromkeys(
+        ("pending", "waiting", "sending", "held", "open", "paused", "warning", "missing", "suspicious"), "yellow"
+    ),
+    **dict.fromkeys(("failing", "parked", "in_doubt", "error", "incomplete", "gone", "differs"), "red"),
+    **dict.fromkeys(
+        ("excluded", "dropped", "never", "archived", "merged", "deleted", "unknown", "debug"), "bright_black"
+    ),
+}
+
+
+def document(content: Mapping[str, Any]) -> None:
+    """Print one JSON document; indented on a terminal."""
+    encoded = _ENCODER.encode(content)
+    if sys.stdout.isatty():
+        encoded = msgspec.json.format(encoded, indent=2)
+    _write(encoded + b"\n")
+
+
+def stream(name: str, items: Iterable[Mapping[str, Any]], rest: Mapping[str, Any] | None = None) -> None:
+    """Print `{"NAME": [items...], ...rest}`. Nothing is printed before the last item was made, however many there are."""
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+        spool.write(b"{%b:[" % _ENCODER.encode(name))
+        for index, item in enumerate(items):
+            spool.write(b"," if index else b"")
+            spool.write(_ENCODER.encode(item))
+        spool.write(b"]")
+        for key, value in (rest or {}).items():
+            spool.write(b",%b:%b" % (_ENCODER.encode(key), _ENCODER.encode(value)))
+        spool.write(b"}\n")
+        spool.seek(0)
+        while block := spool.read(1 << 16):
+            _write(block)
+
+
+def encoded(content: Mapping[str, Any]) -> bytes:
+    """A document as it is written into a file."""
+    return msgspec.json.format(_ENCODER.encode(content), indent=2) + b"\n"
+
+
+def _write(content: bytes) -> None:
+    target = click.get_binary_stream("stdout")
+    target.write(content)
+    target.flush()
+
+
+def error(content: Mapping[str, Any], *, as_json: bool) -> None:
+    """Tell an error: in words on stderr, or with --json as the one document on stdout."""
+    if as_json:
+        document({"error": content})
+        return
+    note(f"error ({content['code']}): {content['message']}")
+    for problem in content.get("problems", ()):
+        note(f"  - {problem}")
+    note(f"  next: {content['next']}")
+
+
+def note(text: str) -> None:
+    """One remark on stderr; not part of the answer."""
+    click.echo("\n".join(plain(line) for line in text.split("\n")), err=True)
+
+
+def say(text: str = "") -> None:
+    """Lines of the answer, as they are; control characters other than line ends are written out."""
+    for line in text.split("\n"):
+        click.echo(plain(line))
+
+
+def console(target: TextIO | None = None) -> Console:
+    """A rich console for stdout (or `target`) that colours on terminals only and never reads markup from values."""
+    file = target if target is not None else sys.stdout
+    terminal = file.isatty()
+    return Console(
+        file=file,
+        width=None if terminal else WIDTH_COLUMNS,
+        color_system="auto" if terminal else None,
+        force_terminal=terminal,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """Print a table. A column whose name ends in `#` holds numbers and is aligned to the right."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left", title_style="bold")
+    for column in columns:
+        numbers = column.endswith("#")
+        made.add_column(column.removesuffix("#"), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    console().print(made)
+
+
+def _cell(value: object) -> Text:
+    text = shown(value)
+    return Text(text, style=_COLOURS.get(text, ""))
+
+
+def shown(value: object) -> str:
+    """A value in words: times to the second in UTC, groups and lists in one line, "(empty)" for what is known to be empty."""
+    match value:
+        case None:
+            return "(empty)"
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return plain(value)
+        case int() | float() | Decimal():
+            return str(value)
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}Z"
+        case Mapping():
+            known = [f"{plain(str(key))}={shown(part)}" for key, part in value.items() if part not in (None, "", [])]
+            return ", ".join(known) or "(empty)"
+        case list() | tuple():
+            return "; ".join(shown(part) for part in value) or "(empty)"
+        case _:
+            return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """The text with everything that a terminal would act upon written out."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        letter.encode("unicode_escape").decode("ascii") if unicodedata.category(letter) in _HIDDEN else letter
+        for letter in text
+    )
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 client`, `2 clients`, `3 copies`."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that fits: `40s ago`, `5m ago`, `3h ago`, `2d ago`."""
+    seconds = max(int((now - at).total_seconds()), 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"

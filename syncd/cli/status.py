@@ -1,0 +1,233 @@
+"""What waits and how it goes: status, conflicts, holds, outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import islice
+from typing import Any, Final
+
+import click
+
+from syncd import report
+from syncd.cli import output
+from syncd.cli.frame import DONE, Call, Scene, now, opened, options, scene
+from syncd.config import ServiceConfig, TenantConfig
+from syncd.store import OPEN_WRITES, ConflictStatus, HoldState, Store, WriteState
+from syncd.tenant import open_tenant
+
+ITEMS_SHOWN: Final = 10
+"""Of a hold, in text; --json has all."""
+
+ROWS_SHOWN: Final = 1000
+"""Of a listing, in text; --json has all."""
+
+Lister = Callable[[Store, str], Iterable[report.Document]]
+
+
+def listed(found: Scene, lister: Lister, limit: int | None = None) -> Iterator[report.Document]:
+    """The items of every tenant, one tenant after the other."""
+    left = limit
+    for tenant in found.tenants:
+        with opened(found.service, tenant) as store:
+            for item in islice(lister(store, tenant.name), left):
+                left = None if left is None else left - 1
+                yield item
+
+
+def print_listing(call: Call, found: Scene, name: str, items: Iterator[report.Document], show: Callable[[list[report.Document]], None]) -> int:
+    """Print items as one JSON document, or as text as far as text is of use."""
+    if call.json:
+        output.stream(name, items, {"problems": found.problems} if found.broken else None)
+        return found.exit(DONE)
+    rows = list(islice(items, ROWS_SHOWN))
+    if rows:
+        show(rows)
+    else:
+        output.say(f"no {name}")
+    if next(items, None) is not None:
+        output.note(f"only the first {ROWS_SHOWN} are shown; --json gives all")
+    return found.exit(DONE)
+
+
+def tenant_status(service: ServiceConfig, tenant: TenantConfig) -> report.Document:
+    """The status document of one tenant."""
+    with closing(open_tenant(service, tenant)) as one:
+        modes = {system.name: (system.provider, system.mode.value) for system in tenant.policy.systems}
+        return report.status(one.store, tenant.name, modes, one.engine.quiet())
+
+
+@click.command()
+@options
+def status(call: Call) -> int:
+    r"""How every tenant and system is doing: counts, last walk, outbox, conflicts, holds.
+
+    Per system, in sync + pending + held + excluded + failing = clients.
+
+    \b
+    Example: syncd status --tenant acme
+    """
+    found = scene(call)
+    tenants = [tenant_status(found.service, tenant) for tenant in found.tenants]
+    if call.json:
+        output.document({"tenants": tenants, **({"problems": found.problems} if found.broken else {})})
+    else:
+        for tenant in tenants:
+            show_status(tenant)
+        if not tenants:
+            output.say("no tenants")
+    return found.exit(DONE)
+
+
+def show_status(tenant: Mapping[str, Any]) -> None:
+    """One tenant: a headline, the five counts per system, and how each system was last read."""
+    counts = tenant["clients"]
+    quiet = "quiescent" if tenant["quiescent"] else f"not quiescent: {'; '.join(tenant['reasons'])}"
+    output.say(f"{tenant['tenant']}: {output.counted(counts['total'], 'client')}, {quiet}")
+    open_ones = [f"{tenant['conflicts_open']} conflicts open", f"{tenant['holds_open']} holds open"]
+    hints = [hint for count, hint in ((tenant["conflicts_open"], "`syncd conflicts --open`"), (tenant["holds_open"], "`syncd holds`")) if count]
+    output.say("  " + ", ".join(open_ones) + (f" (see {' and '.join(hints)})" if hints else ""))
+    output.table(
+        ("system", "clients#", "in sync#", "pending#", "held#", "excluded#", "failing#", "drift#", "records#"),
+        (
+            (system["system"], counts["total"], *(system["counts"][name] for name in report.STANDINGS), system["drift"], system["records"])
+            for system in tenant["systems"]
+        ),
+    )
+    at = now()
+    output.table(
+        ("system", "provider", "mode", "state", "last walk", "", "requests#", "waiting#", "in doubt#", "parked#"),
+        (
+            (
+                *(system[name] for name in ("system", "provider", "mode", "state")),
+                *((walk["outcome"], output.ago(walk["at"], at), walk["requests"]) if (walk := system["last_walk"]) else ("never", "", "")),
+                *(system["outbox"][name] for name in ("waiting", "in_doubt", "parked")),
+            )
+            for system in tenant["systems"]
+        ),
+    )
+    for system in tenant["systems"]:
+        reasons = dict.fromkeys((system["reason"], (system["last_walk"] or {}).get("reason")))
+        for reason in reasons:
+            if reason:
+                output.say(f"  {system['system']}: {reason}")
+
+
+@click.command()
+@click.option("--open", "only_open", is_flag=True, help="Only those that wait for a person.")
+@click.option("--client", metavar="CLIENT", help="Only those of this client.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@options
+def conflicts(call: Call, client: str | None, limit: int | None, *, only_open: bool) -> int:
+    r"""List conflicts: every value, where it came from, what was decided and by whom.
+
+    \b
+    Example: syncd conflicts --open
+             syncd resolve k3 --take books
+    """
+    found = scene(call)
+    state = ConflictStatus.OPEN if only_open else None
+    items = listed(found, lambda store, tenant: report.conflicts(store, tenant, status=state, client=client), limit)
+    return print_listing(call, found, "conflicts", items, show_conflicts)
+
+
+def show_conflicts(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Conflicts, one block each."""
+    for row in rows:
+        show_conflict(row)
+
+
+def show_conflict(row: Mapping[str, Any]) -> None:
+    """One conflict with all its values; a star marks the one that was taken."""
+    decided = f"{row['winner']} was taken" if row["winner"] else "no value was taken"
+    by = f" by {row['decided_by']}" if row["decided_by"] else ""
+    outcome = "open: a person decides" if row["status"] == "open" else f"{row['status']}{by}: {decided}"
+    output.say(f"{row['conflict']}  {row['tenant']}/{row['client']}  {row['field']}  ({row['kind']}, rule {row['rule']})  {outcome}")
+    base = output.shown(row["base"]) if row["base_known"] else "(not known)"
+    output.say(f"    base           {base}")
+    for candidate in row["candidates"]:
+        star = "*" if candidate["system"] == row["winner"] else " "
+        record = f"{candidate['system']} {candidate['external_id'] or ''}".strip()
+        output.say(f"  {star} {record:14} {output.shown(candidate['value'])}")
+    if row["status"] == "resolved" and row["winner"] not in {candidate["system"] for candidate in row["candidates"]}:
+        output.say(f"  * {row['winner'] or 'typed':14} {output.shown(row['value'])}")
+    if row["reason"]:
+        output.say(f"    {row['reason']}; logged {output.shown(row['logged_at'])}")
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Also those that were decided.")
+@options
+def holds(call: Call, *, every: bool) -> int:
+    r"""List what waits for a person: the first run's report, brakes, proposals, frozen fields.
+
+    \b
+    Example: syncd holds
+             syncd release h2
+    """
+    found = scene(call)
+    state = None if every else HoldState.OPEN
+    items = listed(found, lambda store, tenant: report.holds(store, tenant, state=state))
+    return print_listing(call, found, "holds", items, show_holds)
+
+
+def show_holds(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Holds, one block each."""
+    for row in rows:
+        show_hold(row)
+
+
+def show_hold(row: Mapping[str, Any], *, err: bool = False) -> None:
+    """One hold and the first of its items."""
+    tell = output.note if err else output.say
+    where = f"{row['tenant']}/{row['system']}" if row["system"] else row["tenant"]
+    state = "" if row["state"] == "open" else f"  {row['state']}"
+    tell(f"{row['hold']}  {where}  {row['kind']}{state}  since {output.shown(row['since'])}")
+    tell(f"    {row['reason']}")
+    for item in row["items"][:ITEMS_SHOWN]:
+        tell(f"    - {output.shown(item)}")
+    if len(row["items"]) > ITEMS_SHOWN:
+        tell(f"    ... and {len(row['items']) - ITEMS_SHOWN} more (--json lists all {len(row['items'])})")
+
+
+@click.command()
+@click.option("--system", metavar="NAME", help="Only writes to this system.")
+@click.option("--state", "states", type=click.Choice([state.value for state in WriteState]), multiple=True, help="Only writes in this state; may be repeated. Default: those that are not done or dropped.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
+@options
+def outbox(call: Call, system: str | None, states: tuple[str, ...], limit: int | None) -> int:
+    r"""List writes that were decided and not yet acknowledged: waiting, in doubt, parked.
+
+    \b
+    Example: syncd outbox --state parked
+             syncd retry w7
+    """
+    found = scene(call)
+    wanted = tuple(WriteState(state) for state in states) or OPEN_WRITES
+    items = listed(found, lambda store, tenant: report.outbox(store, tenant, wanted, system=system), limit)
+    return print_listing(call, found, "writes", items, show_writes)
+
+
+def show_writes(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes as a table, then the words of those that failed."""
+    kept = list(rows)
+    output.table(
+        ("write", "tenant", "system", "action", "client", "record", "state", "tries#", "since", "fields"),
+        (
+            (
+                *(row[name] for name in ("write", "tenant", "system", "action", "client")),
+                row["external_id"] or "-",
+                row["state"],
+                row["attempts"],
+                f"{row['since']:%m-%d %H:%M}",
+                ", ".join(row["fields"]) or "-",
+            )
+            for row in kept
+        ),
+    )
+    for row in kept:
+        if row["error"]:
+            error = row["error"]
+            output.say(f"{row['write']}: {error.get('message', '')} ({error.get('code', '')})")
+            output.say(f"  next: {error.get('next', '')}")
+

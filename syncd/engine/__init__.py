@@ -1,0 +1,451 @@
+"""The engine: pull, reconcile, push; three verbs without opinions. What is decided is decided in `syncd.core`.
+
+A cycle is one pull of every system (side by side), one reconcile, one push of every outbox (side by side); what the pushes observed is
+reconciled again until nothing new is due. The caller holds the store's lock.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from syncd import log
+from syncd.core.model import Action, Policy
+from syncd.engine.deletes import accept_deletes
+from syncd.engine.decide import Scope
+from syncd.engine.linking import first_run, link_records, settle_proposals
+from syncd.engine.observe import digest
+from syncd.engine.operate import Operator
+from syncd.engine.pull import new_system, pull
+from syncd.engine.push import Lane, Pushed, push, recover, settle
+from syncd.engine.reconcile import Reconciled, Transactions, reconcile
+from syncd.engine.systems import System
+from syncd.errors import ProviderError
+from syncd.store import (
+    ConflictRow,
+    CycleRow,
+    HoldRow,
+    HoldState,
+    Store,
+    SystemState,
+    WalkOutcome,
+    WalkRow,
+    WriteRow,
+    WriteState,
+)
+
+if TYPE_CHECKING:
+    from syncd.providers import Provider
+    from syncd.store import Tx
+
+ROUNDS_MAX = 6
+"""Rounds of reconcile and push within one cycle; what is left then waits for the next cycle."""
+
+SWEEP_EVERY_CYCLES = 24
+"""Every so many cycles the records of systems whose lists show less than single reads are all read singly."""
+
+_log = log.get("engine")
+
+
+@dataclass(frozen=True, slots=True)
+class SystemReport:
+    """What one cycle did in one system. walk: its outcome. requests: HTTP requests made."""
+
+    system: str
+    walk: str
+    created: int = 0
+    updated: int = 0
+    archived: int = 0
+    merged: int = 0
+    deleted: int = 0
+    failed: int = 0
+    requests: int = 0
+    reason: str | None = None
+
+    @property
+    def writes(self) -> int:
+        return self.created + self.updated + self.archived + self.merged + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What one cycle did. conflicts: rows logged. holds: holds opened."""
+
+    cycle: str
+    systems: tuple[SystemReport, ...]
+    conflicts: int
+    holds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Whether nothing is pending; if not, why, and when the next timer ends."""
+
+    quiescent: bool
+    reasons: tuple[str, ...] = ()
+    next_timer: datetime | None = None
+    only_timers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """Every write that would be made now. calls: HTTP requests these writes would cost."""
+
+    plan: str
+    writes: list[WriteRow]
+    conflicts: list[ConflictRow]
+    links: list[dict[str, Any]]
+    holds: list[HoldRow]
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `syncd check`. level: ok | warning | error."""
+
+    system: str | None
+    level: str
+    code: str
+    message: str
+    next: str = ""
+
+
+class _RolledBack(Exception):  # noqa: N818 - it is not an error
+    """Ends a planning transaction without leaving a trace."""
+
+
+class Engine:
+    """One tenant's loop over facts."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        store: Store,
+        providers: Mapping[str, Provider],
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        stopped: Callable[[], bool] = lambda: False,
+        parallel: bool = True,
+    ) -> None:
+        self.policy = policy
+        self.store = store
+        self.clock = clock
+        self.sleep = sleep
+        self.stopped = stopped
+        self.parallel = parallel
+        self.systems: dict[str, System] = {
+            each.name: System(each, providers[each.name], policy.context) for each in policy.systems
+        }
+        self._recovered = False
+
+    def cycle(self) -> CycleReport:
+        """Pull everything, decide, push, until nothing new is due. The caller holds the store's lock."""
+        self._prepare()
+        cycle = self._begin()
+        requests = {name: system.provider.requests for name, system in self.systems.items()}
+        walks = self._pull(cycle)
+        blocked = _blocked(walks)
+        self._settle(cycle, walks)
+        with self.store.writing() as tx:
+            settle_proposals(tx, self._scope(cycle, blocked))
+        total = self._decide(self.store.writing, cycle, walks, blocked)
+        pushed = {name: Pushed() for name in self.systems}
+        for _ in range(ROUNDS_MAX):
+            if self._frozen() or self.stopped() or not self._push(cycle, pushed):
+                break
+            total.add(reconcile(self.store.writing, self._scope(cycle, blocked)))
+        return self._end(cycle, walks, pushed, total, requests)
+
+    def sync(self, *, until_quiet: bool = False, cycles: int = 10, wait_seconds: float = 5.0) -> list[CycleReport]:
+        """One cycle, or cycles until nothing is pending; waits for timers that end within `wait_seconds` in all."""
+        reports: list[CycleReport] = []
+        patience = wait_seconds
+        while len(reports) < (cycles if until_quiet else 1) and not self.stopped():
+            reports.append(self.cycle())
+            quiet = self.quiet()
+            if quiet.quiescent or not until_quiet:
+                break
+            if quiet.only_timers and quiet.next_timer is not None:
+                wait = max((quiet.next_timer - self.clock()).total_seconds(), 0.0)
+                if wait > patience:
+                    break
+                patience -= wait
+                self.sleep(wait)
+        return reports
+
+    def quiet(self) -> Quiet:
+        """Whether nothing is pending: no undecided client, no open write, every system's last walk complete."""
+        reasons: list[str] = []
+        timers: list[datetime] = []
+        now = self.clock()
+        with self.store.reading() as tx:
+            writes = tx.writes([WriteState.WAITING, WriteState.SENDING, WriteState.IN_DOUBT])
+            waits = [row for row in writes if (row.settle_at or row.next_attempt_at or now) > now]
+            timers.extend(at for row in waits if (at := row.settle_at or row.next_attempt_at) is not None)
+            if writes:
+                reasons.append(f"{len(writes)} writes are pending")
+            dirty = bool(tx.dirty(1))
+            if dirty:
+                reasons.append("clients are to be decided again")
+            walks = tx.last_walks()
+            for name in self.systems:
+                walk = walks.get(name)
+                if walk is None or walk.outcome is not WalkOutcome.COMPLETE:
+                    reasons.append(f"{name}: {walk.reason if walk else 'never pulled'}")
+                if int(tx.get_meta(f"unbelieved:{name}") or 0):
+                    reasons.append(f"{name}: a reading is not believed yet")
+            row = tx.systems()
+            timers.extend(each.paused_until for each in row.values() if each.paused_until and each.paused_until > now)
+        only_timers = bool(timers) and not dirty and len(waits) == len(writes)
+        return Quiet(not reasons, tuple(reasons), min(timers, default=None), only_timers)
+
+    def plan(self) -> PlanReport:
+        """Pull, decide and show every write that would be made now. Sends nothing and leaves no decision behind."""
+        self._prepare()
+        cycle = self._begin()
+        walks = self._pull(cycle)
+        report: PlanReport | None = None
+        try:
+            with self.store.writing() as tx:
+                before = {row.conflict for row in tx.conflicts()}
+                began = self.clock()
+                self._decide(lambda: _same(tx), cycle, walks, _blocked(walks), planning=True)
+                writes = [row for row in tx.writes([WriteState.WAITING])]
+                conflicts = [row for row in tx.conflicts() if row.conflict not in before]
+                links = [{"client": link.client, "system": link.system, "external_id": link.external_id, "matched_by": link.matched_by} for link in tx.links_since(began)]
+                report = PlanReport(
+                    f"plan-{digest([[row.system, row.client, row.action, row.fields] for row in writes])[:12]}",
+                    writes,
+                    conflicts,
+                    links,
+                    tx.holds(HoldState.OPEN),
+                    sum(calls(row) for row in writes),
+                )
+                raise _RolledBack
+        except _RolledBack:
+            pass
+        if report is None:  # pragma: no cover - the block above always fills it
+            message = "the plan ended without a report"
+            raise RuntimeError(message)
+        return report
+
+    def release(self, hold: str, actor: str) -> HoldRow:
+        """See `syncd.engine.operate.Operator.release`."""
+        return Operator(self.store, self.clock, actor).release(hold)
+
+    def refuse(self, hold: str, actor: str) -> HoldRow:
+        """See `syncd.engine.operate.Operator.refuse`."""
+        return Operator(self.store, self.clock, actor).refuse(hold)
+
+    def resolve(self, conflict: str, *, take: str | None = None, value: str | None = None, actor: str) -> ConflictRow:
+        """See `syncd.engine.operate.Operator.resolve`."""
+        return Operator(self.store, self.clock, actor).resolve(conflict, take=take, value=value)
+
+    def retry(self, write: str, actor: str) -> WriteRow:
+        """See `syncd.engine.operate.Operator.retry`."""
+        return Operator(self.store, self.clock, actor).retry(write)
+
+    def drop(self, write: str, actor: str) -> WriteRow:
+        """See `syncd.engine.operate.Operator.drop`."""
+        return Operator(self.store, self.clock, actor).drop(write)
+
+    def check(self) -> list[Finding]:
+        """Whether each system answers with these credentials, and what syncd can do there. Sends no write."""
+        return [finding for system in self.systems.values() for finding in _check(system)]
+
+    def _prepare(self) -> None:
+        """Once per start: writes that were on their way when a process died, what providers had learned, what the policy changed."""
+        if self._recovered:
+            return
+        recover(self.store, self.clock(), self.policy.timing.create_settle_seconds)
+        with self.store.writing() as tx:
+            rows = tx.systems()
+            for name, system in self.systems.items():
+                if name in rows:
+                    system.provider.learned.update(rows[name].learned)
+                else:
+                    tx.put_system(new_system(system))
+            if tx.get_meta("policy") != self.policy.digest:
+                tx.mark_all_dirty()
+                tx.set_meta("policy", self.policy.digest)
+        self._recovered = True
+
+    def _begin(self) -> str:
+        with self.store.writing() as tx:
+            cycle = tx.new_ids("y", 1)[0]
+            tx.put_cycle(CycleRow(cycle, self.clock()))
+        return cycle
+
+    def _pull(self, cycle: str) -> dict[str, WalkRow]:
+        sweep = int(cycle.lstrip("y")) % SWEEP_EVERY_CYCLES == 0
+
+        def walk(system: System) -> WalkRow:
+            always = system.provider.settings.options.get("children") == "always"
+            return pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep or always)
+
+        return dict(zip(self.systems, self._each(walk, list(self.systems.values())), strict=True))
+
+    def _each(self, task: Callable[[System], Any], systems: Sequence[System]) -> list[Any]:
+        """Run a task for each system, side by side unless the engine is told not to."""
+        if not self.parallel or len(systems) < 2:  # noqa: PLR2004
+            return [task(system) for system in systems]
+        with ThreadPoolExecutor(len(systems), thread_name_prefix="lane") as pool:
+            futures = [pool.submit(contextvars.copy_context().run, task, system) for system in systems]
+            return [future.result() for future in futures]
+
+    def _settle(self, cycle: str, walks: Mapping[str, WalkRow]) -> None:
+        for name, system in self.systems.items():
+            complete = walks[name].outcome is WalkOutcome.COMPLETE
+            settle(self._lane(system, cycle), walk_started=walks[name].started_at if complete else None)
+
+    def _decide(
+        self,
+        transactions: Transactions,
+        cycle: str,
+        walks: Mapping[str, WalkRow],
+        blocked: Mapping[str, str],
+        *,
+        planning: bool = False,
+    ) -> Reconciled:
+        scope = self._scope(cycle, blocked)
+        with transactions() as tx:
+            accept_deletes(tx, scope)
+        with transactions() as tx:
+            holds = link_records(tx, scope)
+        frozen = self._frozen()
+        with transactions() as tx:
+            held_clients = _held_clients(tx)
+        total = reconcile(transactions, replace(scope, held_clients=held_clients, frozen=frozen))
+        total.holds += holds
+        if frozen and all(walk.outcome is WalkOutcome.COMPLETE for walk in walks.values()):
+            with transactions() as tx:
+                released = first_run(tx, self._scope(cycle, blocked), planning=planning)
+            if released:
+                total.add(reconcile(transactions, replace(scope, held_clients=held_clients)))
+        return total
+
+    def _frozen(self) -> str | None:
+        """Why nothing is written outward yet: the first run's report waits to be made or to be released."""
+        with self.store.reading() as tx:
+            state = tx.get_meta("first_run")
+        match state:
+            case "released":
+                return None
+            case "waiting":
+                return "the first-run report waits to be released"
+            case _:
+                return "the first-run report is not made yet: not every system was read completely"
+
+    def _scope(self, cycle: str, blocked: Mapping[str, str]) -> Scope:
+        with self.store.reading() as tx:
+            held = _held_clients(tx)
+        return Scope(self.systems, self.policy, cycle, self.clock(), blocked, held_clients=held)
+
+    def _lane(self, system: System, cycle: str) -> Lane:
+        return Lane(self.store, system, self.policy, cycle, self.clock, self.stopped)
+
+    def _push(self, cycle: str, pushed: dict[str, Pushed]) -> int:
+        """Push every outbox once; returns how many writes were tried."""
+        before = sum(each.sent + each.failed for each in pushed.values())
+        due = [system for name, system in self.systems.items() if not pushed[name].paused]
+        with self.store.reading() as tx:
+            due = [system for system in due if tx.waiting(system.name, self.clock(), 1)]
+        for system, result in zip(due, self._each(lambda each: push(self._lane(each, cycle)), due), strict=True):
+            total = pushed[system.name]
+            for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):
+                setattr(total, name, getattr(total, name) + getattr(result, name))
+            total.paused = total.paused or result.paused
+        with self.store.reading() as tx:
+            dirty = bool(tx.dirty(1))
+        return dirty or sum(each.sent + each.failed for each in pushed.values()) - before
+
+    def _end(
+        self,
+        cycle: str,
+        walks: Mapping[str, WalkRow],
+        pushed: Mapping[str, Pushed],
+        total: Reconciled,
+        requests: Mapping[str, int],
+    ) -> CycleReport:
+        systems = tuple(
+            SystemReport(
+                system=name,
+                walk=walks[name].outcome.value,
+                created=pushed[name].created,
+                updated=pushed[name].updated,
+                archived=pushed[name].archived,
+                merged=pushed[name].merged,
+                deleted=pushed[name].deleted,
+                failed=pushed[name].failed,
+                requests=system.provider.requests - requests[name],
+                reason=walks[name].reason,
+            )
+            for name, system in self.systems.items()
+        )
+        report = CycleReport(cycle, systems, total.conflicts, total.holds)
+        with self.store.writing() as tx:
+            row = next(each for each in tx.cycles(5) if each.cycle == cycle)
+            writes = sum(each.writes for each in systems)
+            summary = {"conflicts": total.conflicts, "holds": total.holds, "writes": writes, "clients": total.clients}
+            tx.put_cycle(replace(row, ended_at=self.clock(), summary=summary))
+            for name, system in self.systems.items():
+                state = tx.systems()[name]
+                tx.put_system(replace(state, learned=dict(system.provider.learned)))
+        _log.info("cycle_ended", cycle=cycle, writes=writes, conflicts=total.conflicts, holds=total.holds)
+        return report
+
+
+@contextmanager
+def _same(tx: Tx) -> Iterator[Tx]:
+    """The transaction that is open already, for a plan that is rolled back at its end."""
+    yield tx
+
+
+def _blocked(walks: Mapping[str, WalkRow]) -> dict[str, str]:
+    """Systems in which nothing may be created now: what is there is not known."""
+    return {
+        name: f"waits for a complete walk of {name}: {walk.reason or walk.outcome.value}"
+        for name, walk in walks.items()
+        if walk.outcome is not WalkOutcome.COMPLETE
+    }
+
+
+def _held_clients(tx: Tx) -> dict[str, str]:
+    """Clients that are not created anywhere while a person decides whether they are another client."""
+    held: dict[str, str] = {}
+    for hold in tx.holds(HoldState.OPEN):
+        if hold.kind.value in ("link", "merge"):
+            for item in hold.items:
+                if item.get("client"):
+                    held[str(item["client"])] = f"{hold.hold}: {hold.reason}"
+    return held
+
+
+def calls(row: WriteRow) -> int:
+    """HTTP requests that a write costs at least: a create is one, anything else reads first."""
+    return 1 if row.action is Action.CREATE else 2
+
+
+def _check(system: System) -> list[Finding]:
+    provider = system.provider
+    try:
+        account = provider.account() if provider.capabilities.account else None
+        page = next(iter(provider.pull()), None)
+    except ProviderError as error:
+        return [Finding(system.name, "error", error.code, str(error), error.next_step)]
+    findings = [Finding(system.name, "ok", "reachable", f"answers; the first page has {len(page.records) if page else 0} records" + (f"; account {account}" if account else ""))]
+    can = [name for name in ("create", "update", "archive", "delete") if getattr(provider.capabilities, name)]
+    findings.append(Finding(system.name, "ok", "capabilities", f"mode {system.mode.value}; this provider can {', '.join(can) or 'only be read'}"))
+    if system.mode.updates and not provider.capabilities.update:
+        message = "this system can be told about new clients, and never again about changes: these are reported as drift"
+        findings.append(Finding(system.name, "warning", "create_only", message))
+    return findings
+
+
+__all__ = ["CycleReport", "Engine", "Finding", "PlanReport", "ProviderError", "Quiet", "SystemReport", "SystemState"]

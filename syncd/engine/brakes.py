@@ -1,0 +1,103 @@
+"""Brakes: a mass change that began in one system is held as one named set, shown, and released by naming that set, once.
+
+The set of a hold is fixed when it is opened. What joins later makes a new hold of the same kind and system that names the whole set; the
+old one lapses, so that a release never covers more than what was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from syncd import log
+from syncd.core.model import BrakeKind, Value
+from syncd.engine.decide import Scope
+from syncd.engine.observe import digest
+from syncd.store import HoldKind, HoldRow, HoldState
+
+if TYPE_CHECKING:
+    from syncd.store import Tx
+
+RECORD = "record"
+"""In the place of a field, where the whole record is meant."""
+
+Item = tuple[str, str, str]
+"""(client, unit, digest of the value): one change of a braked set."""
+
+_log = log.get("brakes")
+
+
+@dataclass(slots=True)
+class Mass:
+    """The changes of one reconcile, by (kind, system)."""
+
+    counts: dict[tuple[BrakeKind, str], dict[Item, Value]] = field(default_factory=dict)
+
+    def add(self, found: Iterable[tuple[BrakeKind, str, str, str, Value]]) -> None:
+        for kind, system, client, unit, value in found:
+            self.counts.setdefault((kind, system), {})[(client, unit, digest(value))] = value
+
+
+def settle_brakes(tx: Tx, mass: Mass, scope: Scope) -> tuple[frozenset[Item], int]:
+    """Hold what is over its limit; returns the (client, unit, system) that are barred, and how many holds were opened."""
+    barred: set[Item] = set()
+    opened = 0
+    standing = {_of(hold): hold for hold in tx.holds(HoldState.OPEN) if is_edit_brake(hold)}
+    released = {item for hold in tx.holds(HoldState.RELEASED) if is_edit_brake(hold) for item in _items(hold)}
+    for (kind, system), found in mass.counts.items():
+        held = standing.pop((kind, system), None)
+        before = _items(held) if held else set()
+        fresh = {item for item in found if (kind.value, system, *item) not in released}
+        new = {item for item in fresh if (kind.value, system, *item) not in before}
+        still = fresh - new
+        records = tx.count_records(system)
+        clients = {client for client, _, _ in new}
+        over = scope.policy.brake(kind).stops(len(clients), records)
+        whole = still | new if over else still
+        barred.update((client, unit, system) for client, unit, _ in whole)
+        if held is not None and whole == {tuple(item[2:]) for item in before}:
+            continue
+        if held is not None:
+            tx.put_hold(replace(held, state=HoldState.LAPSED, decided_at=scope.now, decided_by="the set changed"))
+        if whole:
+            _open(tx, kind, system, {item: found[item] for item in whole}, records, scope)
+            opened += 1
+    for held in standing.values():
+        tx.put_hold(replace(held, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing of the set is left"))
+    return frozenset(barred), opened
+
+
+def finish_released(tx: Tx) -> None:
+    """After the released sets were decided: each release counts once."""
+    for hold in tx.holds(HoldState.RELEASED):
+        if is_edit_brake(hold):
+            tx.put_hold(replace(hold, state=HoldState.DONE))
+
+
+def is_edit_brake(hold: HoldRow) -> bool:
+    """Whether a hold is about edited fields, and not about records that vanished."""
+    return hold.kind is HoldKind.BRAKE and bool(hold.items) and hold.items[0].get("field") != RECORD
+
+
+def _of(hold: HoldRow) -> tuple[BrakeKind, str]:
+    return BrakeKind(hold.items[0]["kind"]), str(hold.system)
+
+
+def _items(hold: HoldRow) -> set[tuple[str, str, str, str, str]]:
+    return {
+        (str(item["kind"]), str(hold.system), str(item["client"]), str(item["field"]), digest(item["value"])) for item in hold.items
+    }
+
+
+def _open(tx: Tx, kind: BrakeKind, system: str, found: dict[Item, Value], records: int, scope: Scope) -> None:
+    items = [
+        {"kind": kind.value, "client": client, "field": unit, "system": system, "value": value}
+        for (client, unit, _), value in sorted(found.items(), key=lambda entry: entry[0])
+    ]
+    clients = len({item["client"] for item in items})
+    limit = scope.policy.brake(kind)
+    reason = f"{kind.value}: {clients} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
+    hold = tx.new_ids("h", 1)[0]
+    tx.put_hold(HoldRow(hold, HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}"))
+    _log.warning("brake_set", system=system, kind=kind.value, records=clients, hold=hold)

@@ -1,0 +1,353 @@
+"""Decide one client: merge every unit, move the bases, log conflicts, plan the writes. Rows in, rows out; no store, no network.
+
+`decide` is a function of a bundle (golden record, links, mirrors) and a `Scope` (policy, time, what is held). It returns a `Draft` of
+everything that is to be committed in one transaction, so that a crash leaves either all of a client's decisions or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from syncd.core import normalize
+from syncd.core.merge import Decision, Move, Outcome, Side, merge
+from syncd.core.model import (
+    UNKNOWN,
+    BrakeKind,
+    Context,
+    Policy,
+    Value,
+    is_group,
+    unit_fields,
+    unit_value,
+    units_in,
+)
+from syncd.engine.observe import digest
+from syncd.engine.systems import System
+from syncd.store import (
+    Base,
+    Bundle,
+    ChangeRow,
+    ClientRow,
+    ClientState,
+    ConflictKind,
+    ConflictRow,
+    ConflictStatus,
+    HoldKind,
+    HoldRow,
+    LinkRow,
+    LinkState,
+    RecordRow,
+    RecordState,
+)
+
+GATHERED = ("contacts", "notes")
+"""Units that are collected from all systems rather than merged as one value."""
+
+Barred = frozenset[tuple[str, str, str]]
+"""(client, unit, system): changes that a brake or a person holds back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written."""
+
+    systems: Mapping[str, System]
+    policy: Policy
+    cycle: str
+    now: datetime
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    frozen: str | None = None
+    barred: Barred = frozenset()
+    held_clients: Mapping[str, str] = field(default_factory=dict)
+    refused_lossy: frozenset[str] = frozenset()
+
+    @property
+    def context(self) -> Context:
+        return self.policy.context
+
+
+@dataclass(slots=True)
+class Draft:
+    """Everything that the decision about one client changes. Ids of new rows are given by the caller when it commits."""
+
+    client: ClientRow
+    links: dict[tuple[str, str], LinkRow]
+    decisions: list[Decision] = field(default_factory=list)
+    changes: list[ChangeRow] = field(default_factory=list)
+    conflicts: list[ConflictRow] = field(default_factory=list)
+    holds: list[HoldRow] = field(default_factory=list)
+    held_units: set[str] = field(default_factory=set)
+
+
+def present(bundle: Bundle, systems: Mapping[str, System]) -> list[tuple[LinkRow, RecordRow]]:
+    """The sides that take part in the merge: linked, and there when they were last seen."""
+    return [
+        (link, record)
+        for link, record in bundle.sides
+        if record is not None
+        and link.system in systems
+        and link.state is LinkState.LINKED
+        and record.state is RecordState.PRESENT
+    ]
+
+
+def decide(bundle: Bundle, scope: Scope) -> Draft:
+    """Merge every unit of one client and move the bases of its links."""
+    golden = dict(bundle.client.fields)
+    origins = dict(bundle.client.origins)
+    sides = present(bundle, scope.systems)
+    draft = Draft(bundle.client, {(link.system, link.external_id): link for link, _ in bundle.sides})
+    _adopt_typed_split(golden, sides)
+    for unit in _units(golden, sides):
+        decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client)
+        draft.decisions.append(decision)
+        if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
+            golden.update(unit_fields(unit, decision.value))
+            _note_origin(origins, unit, decision)
+        _move_bases(draft, decision, sides)
+        _log(draft, decision, scope, sides)
+    golden.update(_gathered(sides))
+    _complete_name(golden)
+    state = client_state(bundle.client, golden, draft.links.values())
+    moved = golden != bundle.client.fields or state != bundle.client.state
+    draft.client = replace(
+        bundle.client,
+        fields=golden,
+        origins=origins,
+        state=state,
+        dirty=False,
+        updated_at=scope.now if moved else bundle.client.updated_at,
+    )
+    return draft
+
+
+def _units(golden: Mapping[str, Value], sides: Sequence[tuple[LinkRow, RecordRow]]) -> list[str]:
+    """Every unit anybody knows of, `kind` first, because names are split by it."""
+    known = dict(golden)
+    for _, record in sides:
+        known.update(record.fields)
+    units = [unit for unit in units_in(known) if unit not in GATHERED]
+    return sorted(units, key=lambda unit: unit != "kind")
+
+
+def _merge_unit(
+    unit: str,
+    golden: Mapping[str, Value],
+    origins: Mapping[str, str],
+    sides: Sequence[tuple[LinkRow, RecordRow]],
+    scope: Scope,
+    client: str,
+) -> Decision:
+    held = unit_value(golden, unit)
+    views: list[Side] = []
+    for link, record in sides:
+        view = scope.systems[link.system].side(unit, golden, link, record, scope.policy)
+        if (client, unit, link.system) in scope.barred:
+            view = replace(view, mirror=UNKNOWN)
+        views.append(view)
+    context = scope.context.within(golden)
+    return merge(
+        unit,
+        None if held is UNKNOWN else held,
+        views,
+        scope.policy.field(unit),
+        equal=lambda left, right: normalize.same(unit, left, right, context),
+        origin=origins.get(unit),
+        complete=_completer(unit, golden),
+    )
+
+
+def _completer(unit: str, golden: Mapping[str, Value]) -> Callable[[Value], Value]:
+    person = golden.get("kind") == "person"
+
+    def complete(value: Value) -> Value:
+        if unit != "name" or not person or not isinstance(value, dict):
+            return value
+        return split_person(value)
+
+    return complete
+
+
+def split_person(name: Mapping[str, Value]) -> dict[str, Value]:
+    """A person's name with given and family name filled in from its text where nobody typed them."""
+    text = name.get("name")
+    if name.get("given_name") or name.get("family_name") or not isinstance(text, str):
+        return dict(name)
+    parts = normalize.split_name(text)
+    if parts is None:
+        return dict(name)
+    return {**name, "given_name": parts[0], "family_name": parts[1]}
+
+
+def _complete_name(golden: dict[str, Value]) -> None:
+    """Split the name of a client that turned out to be a person after its name was known."""
+    if golden.get("kind") == "person" and isinstance(golden.get("name"), str):
+        golden.update(split_person({part: golden.get(part) for part in ("name", "given_name", "family_name")}))
+
+
+def _adopt_typed_split(golden: dict[str, Value], sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
+    """Prefer a split that a person typed at first sight over one that was derived from the same text."""
+    if any("name" in link.bases and isinstance(link.bases["name"].seen, dict) and link.bases["name"].seen.get("family_name") for link, _ in sides):
+        return
+    for _, record in sides:
+        typed = record.fields
+        if typed.get("family_name") and typed.get("name") == golden.get("name"):
+            golden.update({"given_name": typed.get("given_name"), "family_name": typed.get("family_name")})
+            return
+
+
+def _note_origin(origins: dict[str, str], unit: str, decision: Decision) -> None:
+    if decision.winner is not None and decision.winner != "golden":
+        origins[unit] = decision.winner
+
+
+def _move_bases(draft: Draft, decision: Decision, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
+    edited = decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT)
+    records = {(link.system, link.external_id): record for link, record in sides}
+    for side in decision.sides:
+        key = (side.system, side.external_id)
+        link = draft.links[key]
+        old = link.bases.get(decision.unit, Base())
+        mirror = unit_value(records[key].fields, decision.unit)
+        new = replace(old, writes=()) if edited and old.writes else old
+        if side.move is Move.AGREE:
+            new = replace(new, seen=mirror, agreed=decision.value)
+        elif side.move is Move.ACCOUNT:
+            new = replace(new, seen=mirror)
+        if new != old:
+            draft.links[key] = replace(link, bases={**link.bases, decision.unit: new})
+
+
+def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
+    client = draft.client.client
+    if decision.outcome is Outcome.HELD:
+        draft.held_units.add(decision.unit)
+    if decision.outcome is Outcome.HELD and decision.kind == "lossy":
+        draft.holds.append(_lossy_hold(client, decision, scope))
+    elif decision.outcome in (Outcome.CONFLICT, Outcome.HELD):
+        draft.conflicts.append(_conflict(client, decision, scope))
+    if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT) and decision.value != decision.before:
+        source = next((link for link, _ in sides if link.system == decision.winner), None)
+        draft.changes.append(
+            ChangeRow(
+                change="",
+                cycle=scope.cycle,
+                client=client,
+                unit=decision.unit,
+                system=decision.winner or "golden",
+                external_id=source.external_id if source else None,
+                before=decision.before,
+                after=decision.value,
+                reason=decision.reason,
+                at=scope.now,
+            )
+        )
+
+
+def conflict_key(client: str, decision: Decision) -> str:
+    """What makes an undecided conflict this one: looking again at the same candidates adds no row."""
+    return digest(
+        [client, decision.unit, decision.kind, [[each.system, each.external_id, each.value] for each in decision.candidates]]
+    )
+
+
+def _conflict(client: str, decision: Decision, scope: Scope) -> ConflictRow:
+    held = decision.outcome is Outcome.HELD
+    key = conflict_key(client, decision)
+    return ConflictRow(
+        conflict="",
+        client=client,
+        unit=decision.unit,
+        kind=ConflictKind(decision.kind),
+        base=decision.base,
+        candidates=[
+            {
+                "system": each.system,
+                "external_id": each.external_id,
+                "value": each.value,
+                "seen_at": each.seen_at.isoformat() if each.seen_at else None,
+            }
+            for each in decision.candidates
+        ],
+        rule=decision.rule,
+        status=ConflictStatus.OPEN if held else ConflictStatus.DECIDED,
+        winner=decision.winner,
+        value=None if held else decision.value,
+        decided_by="" if held else "rule",
+        logged_at=scope.now,
+        reason=decision.reason,
+        cycle=scope.cycle,
+        key=key if held else f"{key}:{scope.cycle}:{scope.now.isoformat()}",
+    )
+
+
+def _lossy_hold(client: str, decision: Decision, scope: Scope) -> HoldRow:
+    items = [
+        {"client": client, "field": decision.unit, "system": each.system, "external_id": each.external_id, "value": each.value, "golden": decision.value}
+        for each in decision.candidates
+    ]
+    return HoldRow(
+        hold="",
+        kind=HoldKind.LOSSY,
+        system=decision.candidates[0].system,
+        reason=decision.reason,
+        items=items,
+        since=scope.now,
+        key=f"lossy:{conflict_key(client, decision)}",
+    )
+
+
+def _gathered(sides: Sequence[tuple[LinkRow, RecordRow]]) -> dict[str, Value]:
+    """Contacts and notes of all systems, each once, in the order of the sides."""
+    gathered: dict[str, Value] = {}
+    for unit in GATHERED:
+        found: list[Value] = []
+        known = False
+        for _, record in sides:
+            shown = record.fields.get(unit, UNKNOWN)
+            known = known or shown is not UNKNOWN
+            found.extend(each for each in (shown if isinstance(shown, list) else []) if each not in found)
+        if known:
+            gathered[unit] = found or None
+    return gathered
+
+
+def client_state(client: ClientRow, golden: Mapping[str, Value], links: Iterable[LinkRow]) -> ClientState:
+    """The client's life: merged stays merged; deleted when no system holds it any more; else as `archived` says."""
+    if client.state is ClientState.MERGED:
+        return ClientState.MERGED
+    states = [link.state for link in links]
+    if states and all(state is LinkState.GONE for state in states):
+        return ClientState.DELETED
+    return ClientState.ARCHIVED if golden.get("archived") is True else ClientState.ACTIVE
+
+
+def mass_changes(draft: Draft) -> list[tuple[BrakeKind, str, str, str, Value]]:
+    """What a brake counts: (kind, system, client, unit, value) for every value that one system's edit replaced or cleared."""
+    found: list[tuple[BrakeKind, str, str, str, Value]] = []
+    for decision in draft.decisions:
+        accepted = decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT) and decision.kind != "first"
+        if not accepted or decision.winner in (None, "golden") or _empty(decision.before):
+            continue
+        kind = BrakeKind.CLEARS if _empty(decision.value) else BrakeKind.OVERWRITES
+        if decision.unit == "archived":
+            if decision.value is not True:
+                continue
+            kind = BrakeKind.DELETES
+        if decision.winner is not None:
+            found.append((kind, decision.winner, draft.client.client, decision.unit, decision.value))
+    return found
+
+
+def _empty(value: Value) -> bool:
+    return value in (None, "", False) if not is_container(value) else not value
+
+
+def is_container(value: Value) -> bool:
+    """Whether a value is a group or a list."""
+    return isinstance(value, dict | list)
+
+
+__all__ = ["Barred", "Draft", "Scope", "client_state", "decide", "is_container", "is_group", "mass_changes", "present"]

@@ -1,0 +1,197 @@
+"""The one door into the mirror: a page of a walk, a single read and the answer to a write all come in here.
+
+What we wrote is thereby what we have already seen, so an echo needs no flag. An older observation never replaces a newer one,
+and a reading that shows exactly what stood there before our own recent write is not believed until it has had time to settle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from syncd.store import RecordRow
+
+if TYPE_CHECKING:
+    from syncd.engine.systems import System
+    from syncd.providers import Listed
+    from syncd.store import Tx
+
+WRITTEN = "_written"
+"""Key in a record's memory: our own last write, {"at": ISO time, "before": {field: value}}."""
+
+CREATED = "_created"
+"""Key in a record's memory: the write by which syncd made this record."""
+
+_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What an observation came to: records that changed or are new, and those that were not believed yet."""
+
+    changed: tuple[str, ...] = ()
+    unbelieved: tuple[str, ...] = ()
+
+
+def digest(value: object) -> str:
+    """A digest of some JSON that does not depend on the order of keys."""
+    return hashlib.blake2b(_ENCODER.encode(value), digest_size=16).hexdigest()
+
+
+def observe(
+    tx: Tx,
+    system: System,
+    listed: Sequence[Listed],
+    *,
+    asked_at: datetime,
+    now: datetime,
+    walk: str | None = None,
+    list_digests: Mapping[str, str] | None = None,
+    stale_read_seconds: float = 0.0,
+    memories: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Observed:
+    """Record what a system said about some of its records, as one set.
+
+    asked_at: when the request was sent. walk: the walk in which they were listed. list_digests: of the list items, where a record
+    was then read singly. memories: what to remember about a record from now on (merged into what is remembered already).
+    """
+    digests = {each.external_id: digest([each.raw, each.children]) for each in listed}
+    stored = tx.digests(system.name, list(digests))
+    same = [
+        external_id
+        for external_id, found in digests.items()
+        if external_id in stored
+        and stored[external_id][0] == found
+        and stored[external_id][2] in ("present", "missing")
+        and not (list_digests and list_digests.get(external_id) not in (None, stored[external_id][1]))
+        and not (memories and external_id in memories)
+    ]
+    if same and (returned := tx.touch_records(system.name, same, walk, now)):
+        tx.mark_dirty_by_records(system.name, returned)
+    fresh = [each for each in listed if each.external_id not in set(same)]
+    if not fresh:
+        return Observed()
+    before = tx.records(system.name, [each.external_id for each in fresh])
+    rows: list[RecordRow] = []
+    unbelieved: list[str] = []
+    moved: list[str] = []
+    for each in fresh:
+        old = before.get(each.external_id)
+        row = _row(system, each, old, digests[each.external_id], asked_at=asked_at, now=now, memories=memories or {})
+        if old is not None and old.observed_at > asked_at:
+            continue
+        if old is not None and _is_stale(old, row, asked_at, stale_read_seconds):
+            unbelieved.append(each.external_id)
+            continue
+        if list_digests and each.external_id in list_digests:
+            row = replace(row, list_digest=list_digests[each.external_id])
+        if walk is not None:
+            row = replace(row, walk=walk)
+        rows.append(row)
+        if old is None or old.fields != row.fields or old.state != row.state:
+            moved.append(each.external_id)
+    if unbelieved:
+        tx.touch_records(system.name, unbelieved, walk, now)
+    _store(tx, system, rows, before)
+    return Observed(tuple(moved), tuple(unbelieved))
+
+
+def _store(tx: Tx, system: System, rows: Sequence[RecordRow], before: Mapping[str, RecordRow]) -> None:
+    if not rows:
+        return
+    tx.put_records(rows)
+    changed = [row for row in rows if row.external_id not in before or before[row.external_id].fields != row.fields]
+    if changed:
+        tx.set_keys(system.name, {row.external_id: system.match_keys(row.fields) for row in changed})
+    stirred = [
+        row.external_id
+        for row in rows
+        if row.external_id not in before
+        or before[row.external_id].fields != row.fields
+        or before[row.external_id].state != row.state
+    ]
+    tx.mark_dirty_by_records(system.name, stirred)
+
+
+def _row(
+    system: System,
+    listed: Listed,
+    old: RecordRow | None,
+    found: str,
+    *,
+    asked_at: datetime,
+    now: datetime,
+    memories: Mapping[str, Mapping[str, Any]],
+) -> RecordRow:
+    kept = {**(old.memory if old else {}), **memories.get(listed.external_id, {})}
+    engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED) if key in kept}
+    reading = system.provider.read(listed, kept)
+    fields = reading.fields
+    unchanged = old is not None and old.fields == fields and old.state == "present"
+    return RecordRow(
+        system=system.name,
+        external_id=listed.external_id,
+        raw=listed.raw,
+        children=listed.children,
+        fields=fields,
+        memory={**reading.memory, **engine_own},
+        digest=found,
+        list_digest=old.list_digest if old else None,
+        state="present",
+        reason=None,
+        first_seen_at=old.first_seen_at if old else now,
+        seen_at=now,
+        changed_at=old.changed_at if old is not None and unchanged else now,
+        observed_at=asked_at,
+        walk=old.walk if old else None,
+        missing_since=None,
+        missing_cycle=None,
+        gone_count=0,
+    )
+
+
+def _is_stale(old: RecordRow, new: RecordRow, asked_at: datetime, stale_read_seconds: float) -> bool:
+    """Whether a field shows again exactly what stood there before our own write, too soon to be believed."""
+    written = old.memory.get(WRITTEN)
+    if not isinstance(written, dict):
+        return False
+    at = datetime.fromisoformat(str(written["at"]))
+    if asked_at - at >= timedelta(seconds=stale_read_seconds):
+        return False
+    return any(
+        field in new.fields and new.fields[field] == value and old.fields.get(field) != value
+        for field, value in written["before"].items()
+    )
+
+
+def written_memory(at: datetime, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What to remember of our own write, for `stale_read`."""
+    return {WRITTEN: {"at": at.isoformat(), "before": dict(before)}}
+
+
+def created_memory(write: str) -> dict[str, Any]:
+    """What to remember of a record that syncd made."""
+    return {CREATED: write}
+
+
+def mark_missing(tx: Tx, rows: Iterable[RecordRow], *, cycle: str, now: datetime) -> None:
+    """Remember that records were absent from a complete walk and gone by id: once more in a later cycle, and it is believed."""
+    changed = [
+        replace(
+            row,
+            state="missing",
+            missing_since=row.missing_since or now,
+            missing_cycle=cycle,
+            gone_count=row.gone_count + 1,
+        )
+        for row in rows
+    ]
+    if changed:
+        tx.put_records(changed)
+        for system in {row.system for row in changed}:
+            tx.mark_dirty_by_records(system, [row.external_id for row in changed if row.system == system])

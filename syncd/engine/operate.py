@@ -1,0 +1,340 @@
+"""What a person decides: releases and refusals of holds, resolutions of conflicts, the fate of parked writes.
+
+Each act is one short transaction with its line in the audit trail. What follows from it is decided by the next reconcile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from syncd.core import normalize
+from syncd.core.model import UNKNOWN, Value, is_group, kind_of, unit_fields, unit_value
+from syncd.engine.brakes import RECORD
+from syncd.engine.decide import split_person
+from syncd.errors import UsageError
+from syncd.store import (
+    AuditRow,
+    Base,
+    ChangeRow,
+    ClientRow,
+    ClientState,
+    ConflictKind,
+    ConflictRow,
+    ConflictStatus,
+    HoldKind,
+    HoldRow,
+    HoldState,
+    LinkState,
+    RecordState,
+    Standing,
+    StandingState,
+    WriteRow,
+    WriteState,
+)
+
+if TYPE_CHECKING:
+    from syncd.store import Store, Tx
+
+
+class Operator:
+    """A person's hand on one tenant's store. `actor` names the person in the audit trail."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], actor: str) -> None:
+        self.store = store
+        self.clock = clock
+        self.actor = actor
+
+    def release(self, hold: str) -> HoldRow:
+        """Let a held set go, exactly as it was shown, once. UsageError if it is not open."""
+        with self.store.writing(operator=True) as tx:
+            row = _open_hold(tx, hold)
+            now = self.clock()
+            match row.kind:
+                case HoldKind.FIRST_RUN:
+                    tx.set_meta("first_run", "released")
+                    tx.mark_all_dirty()
+                    state = HoldState.DONE
+                case HoldKind.BRAKE:
+                    tx.mark_dirty(_clients(row))
+                    state = HoldState.RELEASED
+                case HoldKind.LINK | HoldKind.MERGE:
+                    self._join(tx, row, now)
+                    state = HoldState.DONE
+                case HoldKind.LOSSY:
+                    for item in row.items:
+                        self._set(tx, str(item["client"]), str(item["field"]), item["value"], now, f"released {hold}")
+                    state = HoldState.DONE
+                case HoldKind.FIELD:
+                    _thaw(tx, row, agree=False)
+                    state = HoldState.DONE
+                case _:
+                    state = HoldState.DONE
+            return self._end(tx, row, state, now, "released")
+
+    def refuse(self, hold: str) -> HoldRow:
+        """Decide against a held set. UsageError if it is not open, or cannot be refused."""
+        with self.store.writing(operator=True) as tx:
+            row = _open_hold(tx, hold)
+            now = self.clock()
+            match row.kind:
+                case HoldKind.FIRST_RUN:
+                    message = "the first-run report cannot be refused; until it is released, nothing is written anywhere"
+                    raise UsageError(message)
+                case HoldKind.BRAKE if row.items and row.items[0].get("field") == RECORD:
+                    _forget_records(tx, row)
+                case HoldKind.BRAKE | HoldKind.LOSSY:
+                    _account(tx, row)
+                case HoldKind.LINK | HoldKind.MERGE:
+                    self._keep_apart(tx, row)
+                case HoldKind.FIELD:
+                    _thaw(tx, row, agree=True)
+                case _:
+                    pass
+            tx.mark_dirty(_clients(row))
+            return self._end(tx, row, HoldState.REFUSED, now, "refused")
+
+    def resolve(self, conflict: str, *, take: str | None = None, value: str | None = None) -> ConflictRow:
+        """Settle a conflict, or put a losing value back. take: a system, `golden` or `base`; value: text typed by the person."""
+        with self.store.writing(operator=True) as tx:
+            row = tx.conflict(conflict)
+            if row is None:
+                message = f"there is no conflict {conflict}"
+                raise UsageError(message)
+            now = self.clock()
+            if row.kind is ConflictKind.DELETE:
+                settled = self._resolve_delete(tx, row, take, now)
+            else:
+                chosen = _chosen(tx, row, take, value)
+                self._set(tx, row.client, row.unit, chosen, now, f"resolved {conflict}")
+                settled = replace(row, winner=take or "operator", value=chosen)
+            key = row.key if row.status is not ConflictStatus.OPEN else f"{row.key}:{row.conflict}"
+            settled = replace(settled, status=ConflictStatus.RESOLVED, decided_by=self.actor, key=key)
+            tx.put_conflict(settled)
+            payload = {"conflict": conflict, "field": row.unit, "take": take or "value"}
+            tx.add_audit([AuditRow(now, "conflict_resolved", self.actor, payload, client=row.client)])
+            return settled
+
+    def retry(self, write: str) -> WriteRow:
+        """Send a parked write again."""
+        with self.store.writing(operator=True) as tx:
+            row = _write(tx, write, (WriteState.PARKED,))
+            row = replace(row, state=WriteState.WAITING, next_attempt_at=None, attempts=0)
+            tx.put_writes([row])
+            tx.put_standings([Standing(row.client, row.system, StandingState.PENDING, "to be sent again")])
+            tx.add_audit([AuditRow(self.clock(), "write_retried", self.actor, {"write": write}, client=row.client, system=row.system)])
+            return row
+
+    def drop(self, write: str) -> WriteRow:
+        """Give a write up. It is planned again only when something changes about the client."""
+        with self.store.writing(operator=True) as tx:
+            row = _write(tx, write, (WriteState.PARKED, WriteState.WAITING, WriteState.IN_DOUBT))
+            row = replace(row, state=WriteState.DROPPED, done_at=self.clock(), reason=f"{row.reason}; dropped by {self.actor}")
+            tx.put_writes([row])
+            tx.put_standings([Standing(row.client, row.system, StandingState.EXCLUDED, f"{write} was dropped by {self.actor}")])
+            tx.add_audit([AuditRow(self.clock(), "write_dropped", self.actor, {"write": write}, client=row.client, system=row.system)])
+            return row
+
+    def _end(self, tx: Tx, row: HoldRow, state: HoldState, now: datetime, verb: str) -> HoldRow:
+        ended = replace(row, state=state, decided_at=now, decided_by=self.actor)
+        tx.put_hold(ended)
+        payload = {"hold": row.hold, "kind": row.kind.value, "items": len(row.items)}
+        tx.add_audit([AuditRow(now, f"hold_{verb}", self.actor, payload, system=row.system)])
+        return ended
+
+    def _set(self, tx: Tx, client: str, unit: str, value: Value, now: datetime, reason: str) -> None:
+        """A person's value for one unit: golden takes it, and what the systems show at this moment is accounted for."""
+        bundle = tx.bundles([client])[0]
+        golden = dict(bundle.client.fields)
+        before = unit_value(golden, unit)
+        golden.update(unit_fields(unit, value))
+        if unit == "name" and golden.get("kind") == "person":
+            golden.update(split_person({part: golden.get(part) for part in ("name", "given_name", "family_name")}))
+        origins = {name: system for name, system in bundle.client.origins.items() if name != unit}
+        tx.put_clients([replace(bundle.client, fields=golden, origins=origins, dirty=True, updated_at=now)])
+        links = []
+        for link, record in bundle.sides:
+            shown = unit_value(record.fields, unit) if record is not None else UNKNOWN
+            if shown is not UNKNOWN:
+                base = replace(link.bases.get(unit, Base()), seen=shown, writes=())
+                links.append(replace(link, bases={**link.bases, unit: base}))
+        tx.put_links(links)
+        number = tx.new_ids("g", 1)[0]
+        tx.add_changes([ChangeRow(number, None, client, unit, "operator", None, before, value, f"{reason} by {self.actor}", now)])
+
+    def _join(self, tx: Tx, row: HoldRow, now: datetime) -> None:
+        """The clients of a proposal are one: the oldest survives, the others become its aliases."""
+        clients = sorted(_owners(tx, row), key=lambda client: int(client.lstrip("c")))
+        if len(clients) < 2:  # noqa: PLR2004 - nothing to join
+            return
+        winner, losers = clients[0], clients[1:]
+        for loser in losers:
+            gone = tx.client(loser)
+            if gone is None:
+                continue
+            tx.move_links(loser, winner)
+            tx.drop_standings(loser)
+            for write in tx.writes([WriteState.WAITING, WriteState.PARKED], client=loser):
+                tx.put_writes([replace(write, state=WriteState.DROPPED, done_at=now)])
+            merged = replace(gone, state=ClientState.MERGED, merged_into=winner, dirty=False, updated_at=now)
+            tx.put_clients([merged])
+            payload: dict[str, Any] = {"winner": winner, "loser": loser, "fields": sorted(gone.fields)}
+            tx.add_audit([AuditRow(now, "clients_joined", self.actor, payload, client=winner)])
+        _fill_from(tx, winner, losers, now)
+        tx.mark_dirty([winner])
+
+    def _keep_apart(self, tx: Tx, row: HoldRow) -> None:
+        """A refusal holds for ever: every record of one client against every record of the other."""
+        owners = sorted(_owners(tx, row))
+        links = tx.links_of(owners)
+        pairs = [
+            ((a.system, a.external_id), (b.system, b.external_id))
+            for left, right in combinations(owners, 2)
+            for a in links.get(left, [])
+            for b in links.get(right, [])
+        ]
+        for item in row.items:
+            if item.get("external_id") and len(row.items) == 1:
+                pairs.extend(((link.system, link.external_id), (str(item["system"]), str(item["external_id"]))) for link in links.get(str(item["client"]), []))
+        tx.add_apart(pairs)
+        tx.mark_dirty(owners)
+
+    def _resolve_delete(self, tx: Tx, row: ConflictRow, take: str | None, now: datetime) -> ConflictRow:
+        """Delete against edit: taking the system that deleted archives the client; taking golden creates it there again."""
+        deleted = row.candidates[0]
+        link = tx.link(str(deleted["system"]), str(deleted["external_id"]))
+        if take == deleted["system"]:
+            self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")  # noqa: FBT003
+        elif link is not None and take is not None:
+            tx.put_links([replace(link, state=LinkState.APART)])
+            tx.mark_dirty([row.client])
+        else:
+            message = f"say --take {deleted['system']} (the delete) or --take golden (create it there again)"
+            raise UsageError(message)
+        return replace(row, winner=take)
+
+
+def _open_hold(tx: Tx, hold: str) -> HoldRow:
+    row = tx.hold(hold)
+    if row is None:
+        message = f"there is no hold {hold}"
+        raise UsageError(message)
+    if row.state is not HoldState.OPEN:
+        message = f"hold {hold} is {row.state.value} and not open; what is held now is told by `syncd holds`"
+        raise UsageError(message)
+    return row
+
+
+def _write(tx: Tx, write: str, states: Sequence[WriteState]) -> WriteRow:
+    row = tx.write(write)
+    if row is None:
+        message = f"there is no write {write}"
+        raise UsageError(message)
+    if row.state not in states:
+        allowed = " or ".join(state.value for state in states)
+        message = f"write {write} is {row.state.value}; this needs one that is {allowed}"
+        raise UsageError(message)
+    return row
+
+
+def _clients(row: HoldRow) -> list[str]:
+    return sorted({str(item["client"]) for item in row.items if item.get("client")})
+
+
+def _owners(tx: Tx, row: HoldRow) -> set[str]:
+    """The clients that a proposal is about, as its records are linked now."""
+    owners: set[str] = set()
+    for item in row.items:
+        link = tx.link(str(item["system"]), str(item["external_id"])) if item.get("external_id") else None
+        if link is not None:
+            owners.add(link.client)
+        elif item.get("client"):
+            owners.add(tx.resolve_alias(str(item["client"])) or str(item["client"]))
+        if len(row.items) == 1 and item.get("client"):
+            owners.add(tx.resolve_alias(str(item["client"])) or str(item["client"]))
+    return owners
+
+
+def _fill_from(tx: Tx, winner: str, losers: Sequence[str], now: datetime) -> None:
+    """Values that only a loser had are kept by the winner; where both had one, the winner's stays and the loser's is kept with the loser."""
+    rows: dict[str, ClientRow] = {client: row for client in (winner, *losers) if (row := tx.client(client)) is not None}
+    fields = dict(rows[winner].fields)
+    for loser in losers:
+        for name, value in rows[loser].fields.items() if loser in rows else ():
+            if fields.get(name) in (None, "", []) and value not in (None, "", []):
+                fields[name] = value
+    tx.put_clients([replace(rows[winner], fields=fields, dirty=True, updated_at=now)])
+
+
+def _account(tx: Tx, row: HoldRow) -> None:
+    """A refused edit counts as seen: golden is written back over it."""
+    for item in row.items:
+        for link in tx.links_of([str(item["client"])]).get(str(item["client"]), []):
+            record = tx.records(link.system, [link.external_id]).get(link.external_id)
+            if link.system == item["system"] and record is not None:
+                unit = str(item["field"])
+                base = replace(link.bases.get(unit, Base()), seen=unit_value(record.fields, unit))
+                tx.put_links([replace(link, bases={**link.bases, unit: base})])
+
+
+def _forget_records(tx: Tx, row: HoldRow) -> None:
+    """A refused mass delete: the records are gone where they were deleted, and nothing follows from it elsewhere."""
+    for item in row.items:
+        system, external_id = str(item["system"]), str(item["external_id"])
+        record = tx.records(system, [external_id]).get(external_id)
+        link = tx.link(system, external_id)
+        if record is not None:
+            tx.put_records([replace(record, state=RecordState.GONE)])
+        if link is not None:
+            tx.put_links([replace(link, state=LinkState.GONE)])
+
+
+def _thaw(tx: Tx, row: HoldRow, *, agree: bool) -> None:
+    """A field that oscillated: try again (agree False), or live with what the system shows (agree True)."""
+    for item in row.items:
+        link = tx.link(str(item["system"]), str(item["external_id"]))
+        client = tx.client(str(item["client"]))
+        if link is None or client is None:
+            continue
+        unit = str(item["field"])
+        base = replace(link.bases.get(unit, Base()), writes=())
+        if agree:
+            golden = unit_value(client.fields, unit)
+            base = replace(base, agreed=None if golden is UNKNOWN else golden)
+        tx.put_links([replace(link, bases={**link.bases, unit: base})])
+    tx.mark_dirty(_clients(row))
+
+
+def _chosen(tx: Tx, row: ConflictRow, take: str | None, value: str | None) -> Value:
+    """The value that a resolution names. UsageError where it names none."""
+    if value is not None:
+        return _typed(row.unit, value)
+    if take == "base":
+        return None if row.base is UNKNOWN else row.base
+    if take == "golden":
+        client = tx.client(row.client)
+        golden = unit_value(client.fields, row.unit) if client is not None else UNKNOWN
+        return None if golden is UNKNOWN else golden
+    for candidate in row.candidates:
+        if candidate["system"] == take:
+            chosen: Value = candidate["value"]
+            return chosen
+    names = ", ".join(sorted({str(candidate["system"]) for candidate in row.candidates}))
+    message = f"conflict {row.conflict} has no candidate of {take}; take one of {names}, golden or base, or give --value"
+    raise UsageError(message)
+
+
+def _typed(unit: str, text: str) -> Value:
+    if unit == "name":
+        return {"name": text, "given_name": None, "family_name": None}
+    if is_group(unit):
+        message = f"{unit} is a group; take the value of a system, golden or base"
+        raise UsageError(message)
+    cleaned = normalize.clean(kind_of(unit), text)
+    if cleaned is UNKNOWN:
+        message = f"{text!r} is no value for {unit}"
+        raise UsageError(message)
+    return cleaned

@@ -1,0 +1,261 @@
+"""Pull: one walk over one system, page by page, each page one transaction; then judge what the walk proves.
+
+A walk is complete, incomplete or suspicious. Only a complete walk says anything about records that were not in it, and even then
+each of them is asked for by id: absence is `missing` after the first "gone", and believed after a second one in a later cycle,
+while a record that is known to exist can still be read with the same credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from syncd import log
+from syncd.engine.observe import digest, mark_missing, observe
+from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
+from syncd.store import SystemRow, SystemState, WalkOutcome, WalkRow
+
+if TYPE_CHECKING:
+    from syncd.core.model import Policy
+    from syncd.engine.systems import System
+    from syncd.providers import Listed, Page
+    from syncd.store import RecordRow, Store
+
+PAGES_MAX = 200_000
+"""Pages in one walk; a system that goes on longer than this does not end."""
+
+ASKED_BY_ID_SAMPLE = 20
+"""Absent records asked for by id before the rest: one that answers proves that the listing was short."""
+
+_log = log.get("pull")
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a walk has shown so far."""
+
+    row: WalkRow
+    seen: set[str] = field(default_factory=set)
+    changed: int = 0
+    unbelieved: int = 0
+    totals: list[int] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    quarantined: set[str] = field(default_factory=set)
+    ended: bool = False
+
+
+def pull(
+    store: Store, system: System, policy: Policy, *, cycle: str, clock: Callable[[], datetime], sweep: bool = False
+) -> WalkRow:
+    """One complete listing of a system into its mirror. Never raises a ProviderError: the walk carries the reason."""
+    requests = system.provider.requests
+    with store.writing() as tx:
+        known = tx.count_records(system.name)
+        state = tx.systems().get(system.name)
+        row = WalkRow(tx.new_ids("p", 1)[0], cycle, system.name, clock())
+        tx.put_walk(row)
+    if state is not None and state.paused_until is not None and state.paused_until > clock():
+        return _finish(store, system, Walk(row), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock())
+    walk = Walk(row)
+    try:
+        _pin_account(store, system, clock)
+        _read_pages(store, system, policy, walk, clock, sweep=sweep)
+    except ProviderError as error:
+        _remember_failure(store, system, error, clock())
+        outcome, reason = WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
+    else:
+        outcome, reason = _judge(walk, known)
+        if outcome == WalkOutcome.COMPLETE:
+            outcome, reason = _ask_absent(store, system, policy, walk, cycle, clock)
+    return _finish(store, system, walk, outcome, reason, requests, clock())
+
+
+def _pin_account(store: Store, system: System, clock: Callable[[], datetime]) -> None:
+    """The account behind the credentials is pinned at first contact and verified before every walk."""
+    if not system.provider.capabilities.account:
+        return
+    account = system.provider.account()
+    with store.writing() as tx:
+        row = tx.systems().get(system.name) or new_system(system)
+        if row.account is None and account is not None:
+            tx.put_system(replace(row, account=account))
+            return
+    if account is not None and row.account != account:
+        message = "the credentials now belong to another account; nothing is read or written until that is settled"
+        raise Unauthorised(message, operation="account")
+
+
+def new_system(system: System) -> SystemRow:
+    """The row of a system that was never pulled."""
+    return SystemRow(system.name, system.policy.provider)
+
+
+def _read_pages(
+    store: Store, system: System, policy: Policy, walk: Walk, clock: Callable[[], datetime], *, sweep: bool
+) -> None:
+    asked_at = clock()
+    for number, page in enumerate(system.provider.pull(), start=1):
+        if number > PAGES_MAX:
+            walk.doubts.append(f"more than {PAGES_MAX} pages")
+            return
+        _note(walk, page)
+        if system.provider.capabilities.partial_list:
+            records, digests = _complete(store, system, page.records, walk, sweep=sweep)
+        else:
+            records, digests = list(page.records), None
+        with store.writing() as tx:
+            observed = observe(
+                tx,
+                system,
+                records,
+                asked_at=asked_at,
+                now=clock(),
+                walk=walk.row.walk,
+                list_digests=digests,
+                stale_read_seconds=policy.timing.stale_read_seconds,
+            )
+        walk.changed += len(observed.changed)
+        walk.unbelieved += len(observed.unbelieved)
+        walk.ended = page.last
+        asked_at = clock()
+
+
+def _note(walk: Walk, page: Page) -> None:
+    """What a page proves or puts in doubt."""
+    ids = [each.external_id for each in page.records]
+    again = [external_id for external_id in ids if external_id in walk.seen]
+    if again:
+        walk.doubts.append(f"page {page.number} repeats {len(again)} records: the list moved while it was read")
+    walk.seen.update(ids)
+    if page.total is not None:
+        walk.totals.append(page.total)
+    for external_id, reason in page.faults:
+        walk.quarantined.add(external_id)
+        _log.warning("record_quarantined", system=walk.row.system, record=external_id, reason=reason)
+
+
+def _complete(
+    store: Store, system: System, records: Sequence[Listed], walk: Walk, *, sweep: bool
+) -> tuple[list[Listed], dict[str, str]]:
+    """Where a list item may show less than the record holds: read those singly whose list item changed."""
+    digests = {each.external_id: digest(each.raw) for each in records}
+    with store.reading() as tx:
+        stored = tx.digests(system.name, list(digests))
+    whole: list[Listed] = []
+    unchanged: list[str] = []
+    for each in records:
+        known = stored.get(each.external_id)
+        if each.complete:
+            whole.append(each)
+        elif not sweep and known is not None and known[1] == digests[each.external_id] and known[2] == "present":
+            unchanged.append(each.external_id)
+        else:
+            try:
+                whole.append(system.provider.fetch(each.external_id))
+            except Gone:
+                walk.doubts.append(f"record {each.external_id} was listed and then gone")
+    if unchanged:
+        with store.writing() as tx:
+            tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at)
+    return whole, {each.external_id: digests[each.external_id] for each in whole if each.external_id in digests}
+
+
+def _judge(walk: Walk, known: int) -> tuple[WalkOutcome, str | None]:
+    """Whether the pages that were read are the whole list."""
+    listed = len(walk.seen) + len(walk.quarantined)
+    if not walk.ended:
+        return WalkOutcome.INCOMPLETE, "the list ended without saying that it ended"
+    if len(set(walk.totals)) > 1:
+        return WalkOutcome.SUSPICIOUS, f"the total changed from {walk.totals[0]} to {walk.totals[-1]} while the list was read"
+    if walk.doubts:
+        return WalkOutcome.SUSPICIOUS, walk.doubts[0]
+    if walk.totals and walk.totals[-1] != listed:
+        return WalkOutcome.SUSPICIOUS, f"the system speaks of {walk.totals[-1]} records and listed {listed}"
+    if listed == 0 and known > 0:
+        return WalkOutcome.SUSPICIOUS, f"an empty list, although {known} records were known"
+    return WalkOutcome.COMPLETE, None
+
+
+def _ask_absent(
+    store: Store, system: System, policy: Policy, walk: Walk, cycle: str, clock: Callable[[], datetime]
+) -> tuple[WalkOutcome, str | None]:
+    """Ask by id for every known record that was not listed; remember those that the system says are gone."""
+    with store.reading() as tx:
+        absent = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined]
+        rows = tx.records(system.name, absent)
+    if not absent:
+        return WalkOutcome.COMPLETE, None
+    canary = next(iter(sorted(walk.seen)), None)
+    gone: list[RecordRow] = []
+    for position, external_id in enumerate(absent):
+        asked_at = clock()
+        try:
+            listed = system.provider.fetch(external_id)
+        except Gone:
+            gone.append(rows[external_id])
+            continue
+        except ProviderError as error:
+            return WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
+        with store.writing() as tx:
+            observe(tx, system, [listed], asked_at=asked_at, now=clock())
+        if position < ASKED_BY_ID_SAMPLE:
+            return WalkOutcome.SUSPICIOUS, f"record {external_id} was not listed, yet it exists"
+    if canary is not None and not _readable(system, canary):
+        return WalkOutcome.SUSPICIOUS, "a record that was listed cannot be read by id, so 'gone' proves nothing"
+    with store.writing() as tx:
+        mark_missing(tx, [row for row in gone if _counts(row, cycle, policy, clock())], cycle=cycle, now=clock())
+    return WalkOutcome.COMPLETE, None
+
+
+def _counts(row: RecordRow, cycle: str, policy: Policy, now: datetime) -> bool:
+    """Whether this "gone" is a first one, or comes late enough and in another cycle than the one before."""
+    if row.gone_count == 0 or row.missing_since is None:
+        return True
+    waited = now - row.missing_since >= timedelta(seconds=policy.timing.confirm_delete_after_seconds)
+    return row.missing_cycle != cycle and waited
+
+
+def _readable(system: System, external_id: str) -> bool:
+    try:
+        system.provider.fetch(external_id)
+    except ProviderError:
+        return False
+    return True
+
+
+def _remember_failure(store: Store, system: System, error: ProviderError, now: datetime) -> None:
+    with store.writing() as tx:
+        row = tx.systems().get(system.name) or new_system(system)
+        until = now + timedelta(seconds=error.retry_after_seconds) if isinstance(error, RateLimited) else None
+        state = SystemState.PAUSED if isinstance(error, Unauthorised) else SystemState.FAILING
+        tx.put_system(
+            replace(row, state=state, reason=f"{error.code}: {error}", paused_until=until, failures=row.failures + 1)
+        )
+
+
+def _finish(
+    store: Store, system: System, walk: Walk, outcome: WalkOutcome, reason: str | None, requests: int, now: datetime
+) -> WalkRow:
+    row = replace(
+        walk.row,
+        ended_at=now,
+        outcome=outcome,
+        records=len(walk.seen),
+        requests=system.provider.requests - requests,
+        reason=reason,
+    )
+    with store.writing() as tx:
+        tx.put_walk(row)
+        state = tx.systems().get(system.name) or new_system(system)
+        learned = dict(system.provider.learned)
+        if outcome == WalkOutcome.COMPLETE:
+            state = replace(state, state=SystemState.OK, reason=None, paused_until=None, failures=0, baseline=True)
+        elif outcome == WalkOutcome.SUSPICIOUS:
+            state = replace(state, state=SystemState.FAILING, reason=reason)
+        tx.put_system(replace(state, learned=learned))
+        tx.set_meta(f"unbelieved:{system.name}", str(walk.unbelieved))
+    level = _log.info if outcome == WalkOutcome.COMPLETE else _log.warning
+    level("walk_ended", system=system.name, outcome=outcome.value, records=row.records, requests=row.requests, reason=reason, changed=walk.changed)
+    return row

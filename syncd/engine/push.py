@@ -1,0 +1,419 @@
+"""Push: one write to one record. Claim (committed before the first byte), read, send outside any transaction, observe the answer.
+
+What happens to a write, by what its system does:
+
+    done       the answer was read and observed; the base moves by the ordinary merge of that observation
+    stale      the record is not what the plan saw: the write is dropped, the record observed, the client decided again
+    waiting    nothing was sent or processed (out of reach, rate limit): again later, backing off
+    in_doubt   a create (or the making of a child) may have taken effect: never simply sent again; see `settle`
+    parked     refused: the system's own words are kept for a person; the other writes go on
+    dropped    no longer wanted, or the record is gone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from anyascii import anyascii
+
+from syncd import log
+from syncd.core.model import UNKNOWN, Action, Fields, Policy, Value, is_group, parts_of, unit_of, unit_value, units_in
+from syncd.engine.observe import created_memory, digest, observe, written_memory
+from syncd.engine.pull import new_system
+from syncd.errors import Duplicate, Gone, Malformed, OutOfReach, ProviderError, RateLimited, Rejected, Transient, Unauthorised, UnknownOutcome
+from syncd.store import (
+    Base,
+    HoldKind,
+    HoldRow,
+    LinkRow,
+    LinkState,
+    RecordState,
+    SystemState,
+    WriteRow,
+    WriteState,
+)
+
+if TYPE_CHECKING:
+    from syncd.engine.systems import System
+    from syncd.providers import Listed
+    from syncd.store import Store, Tx
+
+BATCH = 50
+"""Writes fetched from the outbox at a time."""
+
+BACKOFF_SECONDS_FIRST = 2.0
+BACKOFF_SECONDS_MAX = 3600.0
+ATTEMPTS_MAX = 20
+"""Attempts after which a write that nobody refused, but that never came through, is parked."""
+
+_log = log.get("push")
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What one push of a system's outbox came to, in writes."""
+
+    created: int = 0
+    updated: int = 0
+    archived: int = 0
+    deleted: int = 0
+    merged: int = 0
+    failed: int = 0
+    sent: int = 0
+    paused: bool = False
+    touched: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One system's writes, sent one after the other."""
+
+    store: Store
+    system: System
+    policy: Policy
+    cycle: str
+    clock: Callable[[], datetime]
+    stopped: Callable[[], bool]
+
+
+def recover(store: Store, now: datetime, create_settle_seconds: float) -> int:
+    """After a start: a write that was being sent when the process died. Creates are in doubt; others are read again first."""
+    with store.writing() as tx:
+        dying = tx.writes([WriteState.SENDING])
+        settled = now + timedelta(seconds=create_settle_seconds)
+        rows = [
+            replace(row, state=WriteState.IN_DOUBT, settle_at=settled)
+            if row.action is Action.CREATE or _makes_child(row)
+            else replace(row, state=WriteState.WAITING, sending_at=None)
+            for row in dying
+        ]
+        if rows:
+            tx.put_writes(rows)
+    return len(dying)
+
+
+def _makes_child(row: WriteRow) -> bool:
+    """Whether sending it again could make a second contact: e-mail and phone may live on one."""
+    return row.action is Action.UPDATE and bool({"email", "phone"} & row.fields.keys()) and not any(
+        row.before.get(name) for name in ("email", "phone")
+    )
+
+
+def push(lane: Lane) -> Pushed:
+    """Send what waits for one system, in order, until nothing is due, the system pauses, or syncd stops."""
+    pushed = Pushed()
+    tried: set[str] = set()
+    while not lane.stopped():
+        with lane.store.reading() as tx:
+            due = [row for row in tx.waiting(lane.system.name, lane.clock(), BATCH) if row.write not in tried]
+        if not due:
+            break
+        for row in due:
+            if lane.stopped() or pushed.paused:
+                return pushed
+            tried.add(row.write)
+            _push_one(lane, row, pushed)
+    return pushed
+
+
+def _push_one(lane: Lane, waiting: WriteRow, pushed: Pushed) -> None:
+    with lane.store.writing() as tx:
+        if not tx.claim(waiting.write, lane.clock()):
+            return
+        row = tx.write(waiting.write)
+        golden = tx.client(waiting.client)
+    if row is None or golden is None:
+        return
+    context = {"system": row.system, "client": row.client, "write": row.write, "action": row.action.value}
+    _log.info("write_sending", fields=sorted(row.fields), cycle=lane.cycle, **context)
+    try:
+        if row.action is Action.CREATE:
+            _create(lane, row, golden.fields, pushed)
+        else:
+            _change(lane, row, golden.fields, pushed)
+    except ProviderError as error:
+        _failed(lane, row, error, pushed)
+
+
+def _create(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
+    asked_at = lane.clock()
+    pushed.sent += 1
+    listed = lane.system.provider.create({**golden, **row.fields})
+    with lane.store.writing() as tx:
+        adopt(tx, lane, row, listed, golden, asked_at=asked_at)
+    pushed.created += 1
+    _log.info("write_done", system=row.system, client=row.client, write=row.write, record=listed.external_id, cycle=lane.cycle)
+
+
+def adopt(tx: Tx, lane: Lane, row: WriteRow, listed: Listed, golden: Fields, *, asked_at: datetime) -> None:
+    """Make a record that syncd created (or found again) the client's: mirror, link, bases and write move together.
+
+    What the answer shows beyond what was sent are the system's own defaults, not somebody's edit: they become the baseline.
+    """
+    now = lane.clock()
+    memory = {**created_memory(row.write), **_remembered(lane.system, row)}
+    observe(tx, lane.system, [listed], asked_at=asked_at, now=now, memories={listed.external_id: memory})
+    record = tx.records(lane.system.name, [listed.external_id])[listed.external_id]
+    bases: dict[str, Base] = {}
+    for unit in units_in(record.fields):
+        shown = unit_value(record.fields, unit)
+        wanted = unit_value(golden, unit)
+        agreed = None if wanted is UNKNOWN else wanted
+        sent = any(part in row.fields for part in parts_of(unit))
+        if sent and not _took(lane, unit, shown, agreed, golden):
+            bases[unit] = Base(seen=shown)
+        elif sent or agreed is None or lane.system.same(unit, golden)(None if shown is UNKNOWN else shown, agreed):
+            bases[unit] = Base(seen=shown, agreed=agreed)
+        else:
+            bases[unit] = Base(seen=shown)
+    tx.put_links([LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)])
+    tx.put_writes([replace(row, state=WriteState.DONE, external_id=listed.external_id, done_at=now, error=None)])
+    tx.mark_dirty([row.client])
+
+
+def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields) -> bool:
+    """Whether what the system shows is a form of what it was asked to store: equal to it, or a shortened or re-spelled one."""
+    value = None if shown is UNKNOWN else shown
+    if lane.system.same(unit, golden)(value, wanted):
+        return True
+    return resembles(unit, value, wanted)
+
+
+def resembles(unit: str, shown: Value, wanted: Value) -> bool:
+    """Whether a system may have made `shown` out of `wanted` by itself: cut, re-cased, stripped of marks or blanks."""
+    if is_group(unit):
+        pair = (shown if isinstance(shown, dict) else {}, wanted if isinstance(wanted, dict) else {})
+        return all(resembles(part, pair[0].get(part), pair[1].get(part)) for part in pair[0])
+    if not isinstance(shown, str) or not isinstance(wanted, str):
+        return shown == wanted or (shown in (None, "") and wanted in (None, ""))
+    left, right = _skeleton(shown), _skeleton(wanted)
+    return bool(left) and right.startswith(left)
+
+
+def _skeleton(text: str) -> str:
+    """The letters and digits of a text, without case and accents: what a system's own re-spelling leaves alone."""
+    return "".join(character for character in anyascii(text).casefold() if character.isalnum())
+
+
+def _remembered(system: System, row: WriteRow) -> dict[str, Any]:
+    """Values that the system takes and never shows: remembered as last written."""
+    written = {name: value for name, value in row.fields.items() if (spec := system.spec(name)) is not None and spec.remembered}
+    return {"written": written} if written else {}
+
+
+def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
+    external_id = row.external_id or ""
+    asked_at = lane.clock()
+    current = lane.system.provider.fetch(external_id)
+    with lane.store.writing() as tx:
+        before = tx.records(lane.system.name, [external_id])[external_id]
+        reading = lane.system.provider.read(current, before.memory)
+        if not _is_what_the_plan_saw(lane.system, reading.fields, before.fields, golden):
+            observe(tx, lane.system, [current], asked_at=asked_at, now=lane.clock())
+            tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; stale")])
+            tx.mark_dirty([row.client])
+            _log.info("write_stale", system=row.system, client=row.client, write=row.write, record=external_id)
+            return
+    sent_at = lane.clock()
+    pushed.sent += 1
+    if row.action is Action.DELETE:
+        lane.system.provider.delete(current)
+        with lane.store.writing() as tx:
+            _deleted(tx, lane, row, external_id)
+        pushed.deleted += 1
+    else:
+        answer = lane.system.provider.update(current, row.fields, golden, reading.memory)
+        with lane.store.writing() as tx:
+            _updated(tx, lane, row, answer, reading.fields, golden, sent_at=sent_at)
+        if row.action is Action.ARCHIVE:
+            pushed.archived += 1
+        else:
+            pushed.updated += 1
+    _log.info("write_done", system=row.system, client=row.client, write=row.write, record=external_id, cycle=lane.cycle)
+
+
+def _is_what_the_plan_saw(system: System, now: Fields, then: Fields, golden: Fields) -> bool:
+    """Whether every field the mirror knew still shows the same."""
+    for unit in units_in(then):
+        left, right = unit_value(now, unit), unit_value(then, unit)
+        if left is UNKNOWN or right is UNKNOWN:
+            if left is not right:
+                return False
+        elif left != right and not system.same(unit, golden)(left, right):
+            return False
+    return True
+
+
+def _updated(
+    tx: Tx, lane: Lane, row: WriteRow, answer: Listed, before: Fields, golden: Fields, *, sent_at: datetime
+) -> None:
+    """Observe the answer. A unit that shows a form of what was sent is agreed; one that did not move is tried again within its budget."""
+    now = lane.clock()
+    touched = {name: before[name] for name in row.fields if name in before}
+    memory = {**written_memory(now, touched), **_remembered(lane.system, row)}
+    observe(tx, lane.system, [answer], asked_at=sent_at, now=now, memories={answer.external_id: memory})
+    record = tx.records(lane.system.name, [answer.external_id])[answer.external_id]
+    link = tx.link(lane.system.name, answer.external_id)
+    if link is not None:
+        bases = dict(link.bases)
+        for unit in dict.fromkeys(unit_of(name) for name in row.fields):
+            base = bases.get(unit, Base())
+            shown = unit_value(record.fields, unit)
+            wanted = unit_value({**golden, **row.fields}, unit)
+            agreed = None if wanted is UNKNOWN else wanted
+            writes = (*base.writes, lane.cycle)
+            if _took(lane, unit, shown, agreed, golden):
+                bases[unit] = Base(shown, agreed, base.seen, now, writes)
+            else:
+                bases[unit] = replace(base, before=base.seen, written_at=now, writes=writes)
+        tx.put_links([replace(link, bases=bases)])
+    tx.put_writes([replace(row, state=WriteState.DONE, done_at=now, error=None)])
+    tx.mark_dirty([row.client])
+
+
+def _deleted(tx: Tx, lane: Lane, row: WriteRow, external_id: str) -> None:
+    now = lane.clock()
+    record = tx.records(lane.system.name, [external_id]).get(external_id)
+    if record is not None:
+        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now)])
+    link = tx.link(lane.system.name, external_id)
+    if link is not None:
+        tx.put_links([replace(link, state=LinkState.GONE)])
+    tx.put_writes([replace(row, state=WriteState.DONE, done_at=now, error=None)])
+    tx.mark_dirty([row.client])
+
+
+def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> None:
+    """Errors by what happens next (see the header of `syncd.errors`)."""
+    now = lane.clock()
+    said = {"code": error.code, "message": error.words or str(error), "next": error.next_step}
+    settle = now + timedelta(seconds=lane.policy.timing.create_settle_seconds)
+    with lane.store.writing() as tx:
+        match error:
+            case Duplicate():
+                _propose_link(tx, lane, row, error, now)
+                changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
+            case Gone() if row.action is not Action.CREATE:
+                changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
+            case UnknownOutcome() if row.action is Action.CREATE or _makes_child(row):
+                changed = replace(row, state=WriteState.IN_DOUBT, settle_at=settle, error=said)
+            case RateLimited():
+                later = now + timedelta(seconds=error.retry_after_seconds)
+                changed = replace(row, state=WriteState.WAITING, next_attempt_at=later, error=said)
+                pushed.paused = True
+            case Unauthorised():
+                changed = replace(row, state=WriteState.WAITING, error=said)
+                _pause(tx, lane, error)
+                pushed.paused = True
+            case Transient():
+                changed = _later(row, said, now)
+                pushed.paused = isinstance(error, OutOfReach)
+            case Malformed():
+                changed = _later(row, said, now)
+            case Rejected():
+                changed = replace(row, state=WriteState.PARKED, error=said)
+            case _:
+                changed = _later(row, said, now)
+        tx.put_writes([changed])
+        tx.mark_dirty([row.client])
+    pushed.failed += 1
+    _log.warning(
+        "write_failed", system=row.system, client=row.client, write=row.write, record=row.external_id, code=error.code, state=changed.state.value
+    )
+
+
+def _later(row: WriteRow, said: dict[str, Any], now: datetime) -> WriteRow:
+    if row.attempts >= ATTEMPTS_MAX:
+        return replace(row, state=WriteState.PARKED, error=said)
+    wait = min(BACKOFF_SECONDS_FIRST * 2 ** max(row.attempts - 1, 0), BACKOFF_SECONDS_MAX)
+    return replace(row, state=WriteState.WAITING, next_attempt_at=now + timedelta(seconds=wait), error=said)
+
+
+def _pause(tx: Tx, lane: Lane, error: ProviderError) -> None:
+    row = tx.systems().get(lane.system.name) or new_system(lane.system)
+    tx.put_system(replace(row, state=SystemState.PAUSED, reason=f"{error.code}: {error}", failures=row.failures + 1))
+
+
+def _propose_link(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, now: datetime) -> None:
+    """The system says that it holds such a client already: a person decides whether it is this one."""
+    key = f"link:{digest([row.client, lane.system.name, error.existing_id])}"
+    if tx.hold_by_key(key) is not None:
+        return
+    items = [{"client": row.client, "system": lane.system.name, "external_id": error.existing_id}]
+    reason = f"{lane.system.name} refused to create the client: its record {error.existing_id} is there already"
+    hold = tx.new_ids("h", 1)[0]
+    tx.put_hold(HoldRow(hold, HoldKind.LINK, lane.system.name, reason, items, now, key))
+
+
+def settle(lane: Lane, *, walk_started: datetime | None) -> int:
+    """Judge writes in doubt once their time is up and a complete walk began after it. Returns how many were judged.
+
+    A create is ours if exactly one record, unknown before the intent and linked to nobody, shows what was sent: it is adopted. None:
+    it is sent again under the same intent. Several: parked. The making of a child is decided again from what is there now.
+    """
+    with lane.store.writing() as tx:
+        doubtful = [
+            row
+            for row in tx.writes([WriteState.IN_DOUBT], system=lane.system.name)
+            if row.settle_at is not None and walk_started is not None and walk_started >= row.settle_at
+        ]
+        for row in doubtful:
+            if row.action is not Action.CREATE:
+                tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; decided again")])
+                tx.mark_dirty([row.client])
+                continue
+            _settle_create(tx, lane, row)
+    return len(doubtful)
+
+
+def _settle_create(tx: Tx, lane: Lane, row: WriteRow) -> None:
+    ours = look_alikes(tx, lane.system, row)
+    if len(ours) == 1:
+        record = ours[0]
+        from syncd.providers import Listed  # noqa: PLC0415
+
+        golden = tx.client(row.client)
+        adopt(tx, lane, row, Listed(record.external_id, record.raw, record.children), golden.fields if golden else row.fields, asked_at=record.observed_at)
+        _log.info("create_adopted", system=row.system, client=row.client, write=row.write, record=record.external_id)
+    elif ours:
+        said = {
+            "code": "ambiguous",
+            "message": f"{len(ours)} records look like the one whose creation was in doubt",
+            "next": "Link the right one, or drop the write.",
+        }
+        tx.put_writes([replace(row, state=WriteState.PARKED, error=said)])
+        tx.mark_dirty([row.client])
+    else:
+        tx.put_writes([replace(row, state=WriteState.WAITING, next_attempt_at=None, settle_at=None)])
+        tx.mark_dirty([row.client])
+
+
+def look_alikes(tx: Tx, system: System, row: WriteRow) -> list[Any]:
+    """Records first seen since the intent, linked to nobody, that show what the create had sent."""
+    since = row.sending_at or row.since
+    free = set(tx.unlinked())
+    return [
+        record
+        for record in tx.recent(system.name, since)
+        if (system.name, record.external_id) in free and shows(system, record.fields, row.fields)
+    ]
+
+
+def shows(system: System, shown: Fields, sent: Fields) -> bool:
+    """Whether a record shows the projection of everything that a create had sent and that the system lets be read."""
+    same = system.part_same(sent)
+    readable = [name for name in sent if (spec := system.spec(name)) is not None and spec.read and not spec.remembered]
+    return all(name in shown and (same(name, shown[name], sent[name]) or resembles(name, shown[name], sent[name])) for name in readable)
+
+
+def free_of_doubt(tx: Tx, systems: Sequence[System]) -> set[tuple[str, str]]:
+    """Unlinked records that may be ours, made by a create in doubt: they are not correlated before that is settled."""
+    reserved: set[tuple[str, str]] = set()
+    for system in systems:
+        for row in tx.writes([WriteState.IN_DOUBT], system=system.name):
+            if row.action is Action.CREATE:
+                reserved.update((system.name, record.external_id) for record in look_alikes(tx, system, row))
+    return reserved

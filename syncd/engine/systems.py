@@ -1,0 +1,129 @@
+"""One connected system as the engine sees it: the tenant's policy for it and the provider that talks to it.
+
+Translates what a provider declares into what the pure core asks for: sides of a merge, targets of a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from syncd.core import normalize
+from syncd.core.correlate import match_keys
+from syncd.core.merge import Side
+from syncd.core.model import (
+    UNKNOWN,
+    Context,
+    Fields,
+    Mode,
+    Policy,
+    SystemPolicy,
+    Value,
+    is_group,
+    parts_of,
+    unit_of,
+    unit_value,
+)
+from syncd.core.plan import Target
+
+if TYPE_CHECKING:
+    from syncd.providers import FieldSpec, Provider
+    from syncd.store import LinkRow, RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system of the tenant, ready to be pulled and pushed."""
+
+    policy: SystemPolicy
+    provider: Provider
+    context: Context
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def mode(self) -> Mode:
+        return self.policy.mode
+
+    def spec(self, field: str) -> FieldSpec | None:
+        return self.provider.fields.get(field)
+
+    def match_keys(self, fields: Fields) -> frozenset[tuple[str, str]]:
+        """The keys under which a record of this system is found again by correlation."""
+        return match_keys(fields, self.context)
+
+    def same(self, unit: str, golden: Fields) -> Callable[[Value, Value], bool]:
+        """Equality of two values of a unit as this system can tell: their projections are equal."""
+        context = self.context.within(golden)
+
+        def same(left: Value, right: Value) -> bool:
+            shown = self.provider.project(unit, left, golden), self.provider.project(unit, right, golden)
+            return normalize.same(unit, *shown, context)
+
+        return same
+
+    def part_same(self, golden: Fields) -> Callable[[str, Value, Value], bool]:
+        """Equality of two values of one field as this system can tell; parts it cannot hold never differ."""
+        context = self.context.within(golden)
+
+        def same(field: str, left: Value, right: Value) -> bool:
+            unit = unit_of(field)
+            if not is_group(unit):
+                return self.same(unit, golden)(left, right)
+            shown = [self.provider.project(unit, {field: value}, golden) for value in (left, right)]
+            if any(isinstance(value, dict) and field not in value for value in shown):
+                return True
+            return normalize.same(unit, shown[0], shown[1], context)
+
+        return same
+
+    def side(self, unit: str, golden: Fields, link: LinkRow, record: RecordRow, policy: Policy) -> Side:
+        """This system's view of one unit of a client, for the merge."""
+        base = link.bases.get(unit)
+        sources = policy.field(unit).sources
+        specs = [self.spec(part) for part in parts_of(unit)]
+        known = [spec for spec in specs if spec is not None and (spec.read or spec.remembered)]
+        return Side(
+            system=self.name,
+            external_id=record.external_id,
+            mirror=unit_value(record.fields, unit) if known else UNKNOWN,
+            seen=base.seen if base else UNKNOWN,
+            agreed=base.agreed if base else UNKNOWN,
+            same=self.same(unit, golden),
+            part_same=self.part_same(golden),
+            weak=bool(known) and all(spec.weak for spec in known),
+            may_change=sources is None or self.name in sources,
+            seen_at=record.changed_at,
+            modified_at=modified_at(record.memory),
+        )
+
+    def target(self, golden: Fields, blocked: str | None) -> Target:
+        """This system as a place to write the client to, for the plan."""
+        specs = self.provider.fields
+        capabilities = self.provider.capabilities
+        updates = frozenset(field for field, spec in specs.items() if spec.update and capabilities.update)
+        return Target(
+            policy=self.policy,
+            creates=frozenset(field for field, spec in specs.items() if spec.create),
+            updates=updates,
+            can_create=capabilities.create,
+            same=self.part_same(golden),
+            objection=self.provider.objection(golden),
+            blocked=blocked,
+        )
+
+
+def modified_at(memory: Mapping[str, object]) -> datetime | None:
+    """When the system says the record was last edited, where the provider remembered it (ISO 8601)."""
+    text = memory.get("modified_at")
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

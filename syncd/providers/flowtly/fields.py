@@ -1,0 +1,100 @@
+"""What Flowtly holds of a client: the field table, and the plain keys on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from syncd.providers import ABSENT, FieldSpec
+
+PLAIN: Final[Mapping[str, str]] = {
+    "name": "name",
+    "phone": "addressPhoneNumber",
+    "postal_code": "addressPostCode",
+    "city": "addressCity",
+    "registration_number": "tin",
+    "payment_terms_days": "dueDays",
+    "language": "documentsLanguage",
+}
+"""Canonical field -> key that holds the same value, read and written."""
+
+STREET: Final = ("addressStreetLine", "addressBuildingNumber", "addressLocaleNumber")
+
+NOT_CLEARABLE: Final = frozenset({"name", "currency", "payment_terms_days", "language", "archived"})
+"""Documented without `null`: these can be changed and never emptied."""
+
+REQUIRED_DEFAULTS: Final = {"country": "country", "currency": "currency", "status": "status", "tin_type": "tinType"}
+"""Key of `defaults` -> required key of a new client."""
+
+DEFAULT_KEYS: Final = frozenset({*REQUIRED_DEFAULTS, "contact_type"})
+
+_BOTH: Final = FieldSpec(create=True, update=True)
+
+
+def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
+    """What Flowtly can do with each field; the lifecycle only where the tenant names the status that means archived."""
+    lifecycle = (
+        FieldSpec(update=True, note="the status named by `archived_status`; `defaults.status` restores")
+        if options.get("archived_status")
+        else FieldSpec(read=False, note="unknown unless `archived_status` is set")
+    )
+    fixed = FieldSpec(create=True, update=True, note="cannot be emptied")
+    return {
+        "name": FieldSpec(create=True, update=True, required=True),
+        "given_name": ABSENT,
+        "family_name": ABSENT,
+        "kind": ABSENT,
+        "email": FieldSpec(update=True, note="of the primary contact, which is created where there is none"),
+        "phone": _BOTH,
+        "address_line1": FieldSpec(create=True, update=True, note="split into street, house number and flat number"),
+        "address_line2": ABSENT,
+        "postal_code": _BOTH,
+        "city": _BOTH,
+        "region": ABSENT,
+        "country": FieldSpec(create=True, update=True, note="`addressCountry`; left out where its IRI is not known"),
+        "registration_number": FieldSpec(create=True, update=True, note="`tin`"),
+        "vat_number": FieldSpec(note="derived by Flowtly; read only"),
+        "currency": fixed,
+        "payment_terms_days": fixed,
+        "language": fixed,
+        "tax_exempt": ABSENT,
+        "marketing_consent": ABSENT,
+        "details": ABSENT,
+        "iban": ABSENT,
+        "bic": ABSENT,
+        "archived": lifecycle,
+        "contacts": FieldSpec(note="the contacts beside the primary one; read only"),
+        "notes": ABSENT,
+    }
+
+
+def problems_with(options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the tenant's options, in words; empty if nothing is."""
+    problems = []
+    if not options.get("token") and not (options.get("username") and options.get("password")):
+        problems.append("username and password are missing (or a ready token)")
+    defaults = options.get("defaults", {})
+    if not isinstance(defaults, Mapping):
+        problems.append("defaults is a table")
+    else:
+        unknown = sorted(set(defaults) - DEFAULT_KEYS)
+        problems += [f"defaults has no key {key}; allowed: {', '.join(sorted(DEFAULT_KEYS))}" for key in unknown]
+        problems += [
+            f"defaults.{key} is a text" for key in sorted(DEFAULT_KEYS & set(defaults)) if not _is_text(defaults[key])
+        ]
+    for key in ("country_iris", "currency_iris"):
+        table = options.get(key, {})
+        if not isinstance(table, Mapping) or not all(_is_text(code) and _is_text(iri) for code, iri in table.items()):
+            problems.append(f'{key} is a table of codes and IRIs, such as {{ FR = "/countries/75" }}')
+    for key in ("archived_status", "instance", "auth_url"):
+        if key in options and not _is_text(options[key]):
+            problems.append(f"{key} is a text")
+    if options.get("archived_status") and isinstance(defaults, Mapping):
+        status = defaults.get("status")
+        if status is not None and status == options["archived_status"]:
+            problems.append("archived_status and defaults.status are the same: new clients would count as archived")
+    return problems
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

@@ -1,0 +1,368 @@
+"""The translation between canonical fields and LSP.expert's clients and contacts; the package's header says by which facts."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
+from syncd.core.normalize import clean, join_name, split_name
+from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
+from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers.credentials import Fixed
+from syncd.providers.decoding import identity, unsound
+from syncd.providers.http import Http
+from syncd.providers.lsp_expert.calls import Calls
+from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, ON_CONTACT, READ_PATHS, WRITE_NAMES
+
+MAX_PAGES: Final = 50_000
+"""A walk of more pages than this (20 records each) is no listing any more."""
+
+
+class LspExpert:
+    """One LSP.expert account; see `syncd.providers.Provider` for the promises."""
+
+    default_base_url: ClassVar[str] = "https://api.lsp.expert/v2"
+    option_keys: ClassVar[Mapping[str, str]] = {
+        "api_key": "The API key from LSP.expert's API settings.",
+        "sort": "true (default): ask for lists in order of creation; false: send no sort parameters.",
+        "children": "on_change (default): fetch a client singly when its list item changed; always: at every walk.",
+    }
+    secret_keys: ClassVar[frozenset[str]] = frozenset({"api_key"})
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> list[str]:
+        """What is wrong with the tenant's options, in words; empty if nothing is."""
+        problems = []
+        if not isinstance(options.get("api_key"), str) or not options["api_key"]:
+            problems.append("api_key is missing: LSP.expert wants the API key of the account")
+        if not isinstance(options.get("sort", True), bool):
+            problems.append("sort is true or false")
+        if options.get("children", "on_change") not in ("on_change", "always"):
+            problems.append('children is "on_change" or "always"')
+        return problems
+
+    def __init__(self, settings: Settings, http: Http) -> None:
+        self.settings = settings
+        self.fields: Mapping[str, FieldSpec] = FIELDS
+        self.learned: dict[str, Any] = {}
+        self._always = settings.options.get("children") == "always"
+        self._sort = settings.options.get("sort", True) is not False
+        self.capabilities = Capabilities(
+            create=True, update=True, archive=True, delete=True, restore=True, partial_list=not self._always
+        )
+        self._http = http
+        key = b64encode(f"{settings.options.get('api_key', '')}:".encode()).decode("ascii")
+        http.authorise_with(Fixed({"Authorization": f"Basic {key}"}))
+        self.calls = Calls(http)
+
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests this connection has made so far."""
+        return self._http.requests
+
+    def account(self) -> str | None:
+        """None: no documented call names the account behind a key."""
+        return None
+
+    def close(self) -> None:
+        """Release connections."""
+        self._http.close()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def pull(self) -> Iterator[Page]:
+        """Every client, 20 a page, each once, oldest first where the server takes the sort parameters."""
+        sort, number, seen = self._sort, 1, set[str]()
+        while number <= MAX_PAGES:
+            before = self.requests
+            try:
+                body = self.calls.list_clients(number, sort=sort)
+            except Rejected as refusal:
+                if not (sort and number == 1 and refusal.status == 400):  # noqa: PLR2004 - Bad Request
+                    raise
+                sort = False
+                continue
+            items, last = _envelope(body, number)
+            records, faults = self._records(items, number, seen)
+            if not last and (reason := _cut_short(body, items)):
+                faults.append((f"page {number}", reason))
+            total = body.get("totalItems") if isinstance(body, dict) else None
+            known_total = total if isinstance(total, int) and not isinstance(total, bool) else None
+            yield Page(records, number, known_total, last, faults, self.requests - before)
+            if last:
+                return
+            number += 1
+        message = f"the listing has more than {MAX_PAGES} pages"
+        raise Malformed(message, operation="list clients")
+
+    def _records(
+        self, items: Sequence[Value], number: int, seen: set[str]
+    ) -> tuple[list[Listed], list[tuple[str, str]]]:
+        """The new records of one page and what is wrong with the others. Raises where the page only repeats."""
+        records, faults, repeated = [], list[tuple[str, str]](), 0
+        for position, item in enumerate(items, 1):
+            place = f"page {number} item {position}"
+            external_id = identity(item.get("id")) if isinstance(item, dict) else None
+            if not isinstance(item, dict):
+                faults.append((place, "not an object"))
+            elif external_id is None:
+                faults.append((place, "no usable id"))
+            elif external_id in seen:
+                repeated += 1
+            else:
+                seen.add(external_id)
+                if (reason := unsound(item)) is not None:
+                    faults.append((external_id, reason))
+                else:
+                    records.append(self._item(external_id, item))
+        if items and repeated == len(items):
+            message = f"page {number} only repeats records of earlier pages"
+            raise Malformed(message, operation="list clients")
+        return records, faults
+
+    def _item(self, external_id: str, item: Raw) -> Listed:
+        """A list item as it is; or in full, where the tenant wants that and the client is still there."""
+        if self._always:
+            try:
+                return self.fetch(external_id)
+            except Gone:
+                pass
+        return Listed(external_id, item, complete=False)
+
+    def fetch(self, external_id: str) -> Listed:
+        """One client in full, with contacts and notes."""
+        listed = _listed(self.calls.get_client(external_id))
+        if listed is None or listed.external_id != external_id:
+            message = "the answer is not the client that was asked for"
+            raise Malformed(message, operation="get client", external_id=external_id)
+        return listed
+
+    def read(self, listed: Listed, memory: Mapping[str, Any]) -> Reading:
+        """The client in canonical words; remembers which contact is the primary one."""
+        raw = listed.raw
+        shown: dict[str, Maybe] = {key: raw.get(key, UNKNOWN) for key in ("name", "archived")}
+        shown |= {field: _at(raw, path) for field, path in READ_PATHS.items()}
+        remembered = dict(memory)
+        contacts = raw.get("contacts")
+        if listed.complete and isinstance(contacts, list):
+            primary = _primary(contacts, memory)
+            shown |= {field: primary.get(key) if primary else None for field, key in ON_CONTACT.items()}
+            shown["contacts"] = [_contact(each) for each in contacts if isinstance(each, dict) and each is not primary]
+            remembered.pop("primary_contact", None)
+            if primary is not None:
+                remembered["primary_contact"] = identity(primary.get("id"))
+        notes = raw.get("notes")
+        if listed.complete and isinstance(notes, list):
+            shown["notes"] = [each.get("content") for each in notes if isinstance(each, dict)]
+        return Reading(_cleaned(shown), remembered)
+
+    def project(self, unit: str, value: Value, golden: Fields) -> Value:
+        """LSP.expert holds every text as it is; of a name it holds only the whole."""
+        del golden
+        if not isinstance(value, dict):
+            return value
+        if unit == "name":
+            if "name" in value:
+                return {"name": value["name"]}
+            given, family = value.get("given_name"), value.get("family_name")
+            return {"name": join_name(given, family)} if isinstance(given, str) and isinstance(family, str) else {}
+        return {part: each for part, each in value.items() if self.fields.get(part, ABSENT).read}
+
+    def objection(self, golden: Fields) -> str | None:
+        """A client needs a name and nothing else."""
+        return None if golden.get("name") else "LSP.expert needs a name"
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def create(self, golden: Fields) -> Listed:
+        """Create a client; e-mail, phone and the archived flag follow as updates. `addressName` is the server's."""
+        form = {
+            WRITE_NAMES[field]: _text(value)
+            for field, value in golden.items()
+            if value is not None and field in WRITE_NAMES and self.fields[field].create
+        }
+        return _answered(self.calls.create_client(form), "create client", None)
+
+    def update(self, current: Listed, patch: Fields, golden: Fields, memory: Mapping[str, Any]) -> Listed:
+        """Change what `patch` says: the client itself first, then its primary contact."""
+        external_id = current.external_id
+        primary = _primary(_contacts(current.raw), memory)
+        form = _client_form(current.raw, patch)
+        contact_form = _contact_form(current.raw, primary, patch)
+        if not form and not contact_form:
+            _refuse_impossible(patch, external_id)
+            return current
+        answer = current
+        if form:
+            answer = _answered(self.calls.update_client(external_id, form), "update client", external_id)
+        if contact_form:
+            self._write_contact(
+                external_id, primary, contact_form, str(golden.get("name") or current.raw.get("name") or "")
+            )
+            answer = self.fetch(external_id)
+        self._verify_cleared(answer, patch, memory)
+        return answer
+
+    def _write_contact(self, external_id: str, primary: Raw | None, form: dict[str, str], name: str) -> None:
+        """Change the primary contact, or create it in the client's name."""
+        contact_id = identity(primary.get("id")) if primary is not None else None
+        if contact_id is None:
+            self.calls.create_contact(external_id, {"fullName": name, **form})
+            return
+        try:
+            self.calls.update_contact(external_id, contact_id, form)
+        except Rejected as refusal:
+            if refusal.status != 404:  # noqa: PLR2004 - Not Found: is it the contact, or the call?
+                raise
+            contacts = _contacts(self.fetch(external_id).raw)
+            if any(identity(each.get("id")) == contact_id for each in contacts):
+                raise
+            message = "the primary contact was deleted meanwhile"
+            raise Stale(message, operation="update contact", external_id=external_id) from refusal
+
+    def _verify_cleared(self, answer: Listed, patch: Fields, memory: Mapping[str, Any]) -> None:
+        """How to clear is undocumented: an empty form value that the answer does not confirm is a refusal."""
+        shown = self.read(answer, memory).fields
+        cleared = [field for field, value in patch.items() if value is None and field not in NOT_CLEARABLE]
+        kept = [field for field in cleared if self.fields[field].update and shown.get(field) is not None]
+        if kept:
+            message = f"LSP.expert did not clear {', '.join(sorted(kept))}"
+            raise Rejected(message, operation="update client", external_id=answer.external_id)
+
+    def delete(self, current: Listed) -> None:
+        """Delete the client for ever."""
+        self.calls.delete_client(current.external_id)
+
+
+def _envelope(body: Value, number: int) -> tuple[list[Value], bool]:
+    """The items of a page, and whether it is the last. Raises `Malformed` unless it is the page that was asked for."""
+    reason = ""
+    if not isinstance(body, dict) or not isinstance(body.get("items"), list):
+        reason = "the answer is no page of clients"
+    elif not isinstance(body.get("hasNextPage"), bool):
+        reason = "the answer does not say whether a page follows"
+    elif body.get("page", number) != number:
+        reason = f"page {number} was asked for and another came"
+    elif body["hasNextPage"] and not body["items"]:
+        reason = f"page {number} is empty and not the last"
+    if reason or not isinstance(body, dict):
+        raise Malformed(reason, operation="list clients")
+    items = body["items"]
+    return (items if isinstance(items, list) else []), body["hasNextPage"] is False
+
+
+def _cut_short(body: Value, items: Sequence[Value]) -> str | None:
+    """Why a page that is not the last may have lost records: it has fewer than the page size it tells."""
+    size = body.get("pageSize") if isinstance(body, dict) else None
+    return "fewer records than a full page, and not the last" if isinstance(size, int) and len(items) < size else None
+
+
+def _listed(body: Value) -> Listed | None:
+    """A client in full, or None where the body is none (or cannot be kept)."""
+    external_id = identity(body.get("id")) if isinstance(body, dict) else None
+    if not isinstance(body, dict) or external_id is None or unsound(body) is not None:
+        return None
+    return Listed(external_id, body)
+
+
+def _answered(body: Value, operation: str, external_id: str | None) -> Listed:
+    """The client that a write returned; an answer that is none leaves open what happened."""
+    listed = _listed(body)
+    if listed is None or external_id not in (None, listed.external_id):
+        message = "the answer to the write is not that client"
+        raise UnknownOutcome(message, operation=operation, external_id=external_id)
+    return listed
+
+
+def _at(raw: Raw, path: tuple[str, ...]) -> Maybe:
+    """The value at a path. A missing last key is empty (unset values are left out); a missing object is unknown."""
+    here: Value = raw
+    for key in path[:-1]:
+        here = here.get(key) if isinstance(here, dict) else None
+    if not isinstance(here, dict):
+        return UNKNOWN
+    value = here.get(path[-1])
+    if isinstance(value, dict):
+        return value.get("code", UNKNOWN)
+    return value
+
+
+def _cleaned(shown: Mapping[str, Maybe]) -> dict[str, Value]:
+    """The known values in canonical form; what cannot be understood is left out, as unknown."""
+    fields: dict[str, Value] = {}
+    for field, value in shown.items():
+        tidy = UNKNOWN if value is UNKNOWN else clean(kind_of(field), value)
+        if tidy is not UNKNOWN:
+            fields[field] = tidy
+    return fields
+
+
+def _contacts(raw: Raw) -> list[Raw]:
+    contacts = raw.get("contacts")
+    return [each for each in contacts if isinstance(each, dict)] if isinstance(contacts, list) else []
+
+
+def _primary(contacts: Sequence[Value], memory: Mapping[str, Any]) -> Raw | None:
+    """The remembered contact; at first sight, or where that one was deleted, the first listed."""
+    usable = [each for each in contacts if isinstance(each, dict) and identity(each.get("id")) is not None]
+    known = [each for each in usable if identity(each.get("id")) == memory.get("primary_contact")]
+    return next(iter(known or usable), None)
+
+
+def _contact(contact: Raw) -> Value:
+    """A contact as an element of the canonical `contacts`."""
+    full = contact.get("fullName")
+    text = full if isinstance(full, str) and full else None
+    given, family = (text and split_name(text)) or (text, None)
+    return {
+        "given_name": given,
+        "family_name": family,
+        "email": contact.get("email") or None,
+        "phone": contact.get("phone") or None,
+        "mobile": contact.get("mobile") or None,
+        "title": contact.get("title") or None,
+        "role": None,
+    }
+
+
+def _text(value: Value) -> str:
+    """A value as a form parameter: booleans as `true`/`false`, empty as the empty text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _client_form(raw: Raw, patch: Fields) -> dict[str, str]:
+    """The parameters of the client that a patch changes; `addressName` follows a rename only if it was the name."""
+    form = {
+        WRITE_NAMES[field]: _text(value)
+        for field, value in patch.items()
+        if field in WRITE_NAMES and not (value is None and field in NOT_CLEARABLE)
+    }
+    address = raw.get("address")
+    if "name" in form and isinstance(address, dict) and raw.get("name") and address.get("name") == raw.get("name"):
+        form["addressName"] = form["name"]
+    return form
+
+
+def _contact_form(raw: Raw, primary: Raw | None, patch: Fields) -> dict[str, str]:
+    """The parameters of the primary contact that a patch changes; nothing is cleared where there is no contact."""
+    form = {
+        key: _text(patch[field])
+        for field, key in ON_CONTACT.items()
+        if field in patch and not (primary is None and patch[field] is None)
+    }
+    name = patch.get("name")
+    if primary is not None and isinstance(name, str) and name and primary.get("fullName") == raw.get("name"):
+        form["fullName"] = name
+    return form
+
+
+def _refuse_impossible(patch: Fields, external_id: str) -> None:
+    """Raise where all that was wanted is what the API cannot do."""
+    stuck = sorted(field for field, value in patch.items() if value is None and field in NOT_CLEARABLE)
+    if stuck:
+        message = f"LSP.expert cannot empty {', '.join(stuck)}"
+        raise Rejected(message, operation="update client", external_id=external_id)

@@ -1,0 +1,219 @@
+"""What an answer means for the one who asked: status and body in, nothing or the right `ProviderError` out. No network here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from syncd.errors import (
+    Duplicate,
+    Gone,
+    Malformed,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorised,
+    UnknownOutcome,
+)
+from syncd.providers import decoding
+
+if TYPE_CHECKING:
+    from syncd.core.model import Value
+
+NO_PAUSE_GIVEN_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 24 * 3600.0
+_READS: Final = frozenset({"GET", "HEAD"})
+_LOST: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, *range(500, 600)})
+_ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_MESSAGES: Final = ("message", "detail", "error_description", "title", "error", "hydra:description", "name")
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
+_JSON: Final = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A system's error body in our words. message and code are the system's own: they go to `words`, never to a log.
+
+    existing_id: the record that stands in the way, where a refusal names it.
+    """
+
+    message: str
+    code: str = ""
+    existing_id: str | None = None
+
+
+def explain_plainly(status: int, body: Value) -> Explained:
+    """The words of an error body of no particular dialect: the first telling text, and a code where there is one."""
+    del status
+    if isinstance(body, str):
+        return Explained(body)
+    if not isinstance(body, dict):
+        return Explained("")
+    inner = body.get("error")
+    source = inner if isinstance(inner, dict) else body
+    message = next((text for key in _MESSAGES if isinstance(text := source.get(key), str) and text), "")
+    code = source.get("code") or source.get("error_code") or ""
+    return Explained(message, code if isinstance(code, str) else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked, as far as it decides what an answer means.
+
+    who: the system's name. operation: what it is, in a word. external_id: the record it is about. good: statuses that are
+    an answer. authorised: False for a login, which may be repeated like a read and whose refusal is about credentials.
+    """
+
+    who: str
+    method: str
+    operation: str
+    external_id: str | None
+    authorised: bool
+    good: Container[int]
+    explain: Callable[[int, Value], Explained]
+
+    @property
+    def repeatable(self) -> bool:
+        """Sending it twice does no more than sending it once."""
+        return self.method in _READS or not self.authorised
+
+    def context(self, status: int | None = None, words: str = "") -> dict[str, Any]:
+        """The keyword arguments that every `ProviderError` takes."""
+        return {"operation": self.operation, "external_id": self.external_id, "status": status, "words": words}
+
+    def says(self, what: str) -> str:
+        """A message that names system and operation."""
+        return f"{self.who}: {self.operation}: {what}"
+
+    def lost(self, what: str, status: int | None = None, words: str = "") -> ProviderError:
+        """The error for an answer that did not come, or says nothing about the effect."""
+        kind = Transient if self.repeatable else UnknownOutcome
+        return kind(self.says(what), **self.context(status, words))
+
+    def unreadable(self, what: str, status: int | None = None) -> ProviderError:
+        """The error for an answer that came and is not what is documented."""
+        kind = Malformed if self.repeatable else UnknownOutcome
+        return kind(self.says(what), **self.context(status))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole response: lower-cased header names, and the body unpacked but not decoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The content type without parameters; "" where it is missing or no media type."""
+        essence = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return essence if _MEDIA_TYPE.fullmatch(essence) else ""
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says that it is JSON."""
+        return _JSON.fullmatch(self.media_type) is not None
+
+
+def pause_seconds(headers: Mapping[str, str], now: float) -> float:
+    """How long a 429 asks to wait: Retry-After in seconds or as a date; `NO_PAUSE_GIVEN_SECONDS` where it does not say.
+
+    A date is held against the system's own clock (its Date header) where it sends one, else against `now` (epoch seconds).
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text):
+        return min(float(text), LONGEST_PAUSE_SECONDS)
+    until = _epoch(text)
+    if until is None:
+        return NO_PAUSE_GIVEN_SECONDS
+    theirs = _epoch(headers.get("date", ""))
+    return min(max(until - (now if theirs is None else theirs), 0.0), LONGEST_PAUSE_SECONDS)
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def judge(question: Question, received: Received, now: float) -> None:
+    """Return if the answer is good; raise what it means otherwise (the table in the header of `syncd.providers.http`)."""
+    status = received.status
+    if status in question.good:
+        return
+    explained = question.explain(status, _error_body(received))
+    words = _UNPRINTABLE.sub(" ", ": ".join(part for part in (explained.code, explained.message) if part)).strip()
+    context = question.context(status, words)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        message = question.says("the system asks for a pause (HTTP 429)")
+        raise RateLimited(message, retry_after_seconds=pause_seconds(received.headers, now), **context)
+    if status in _LOST:
+        what = f"the system answered HTTP {status}"
+        raise question.lost(what, status, words)
+    if status in range(400, 500):
+        raise _refusal(question, received, explained, context)
+    if status == HTTPStatus.SEE_OTHER:
+        raise question.unreadable("the system answered with a redirect, which is not followed (HTTP 303)", status)
+    if status in range(300, 400):
+        message = question.says(f"the system answered with a redirect, which is not followed (HTTP {status})")
+        raise Malformed(message, **context)
+    what = f"the system answered HTTP {status}"
+    raise question.unreadable(what, status)
+
+
+def _refusal(question: Question, received: Received, explained: Explained, context: dict[str, Any]) -> ProviderError:
+    """The error for a 4xx that is neither 408 nor 429."""
+    status = received.status
+    refused = question.says(f"refused (HTTP {status})")
+    if not question.authorised or status == HTTPStatus.UNAUTHORIZED:
+        return Unauthorised(refused, **context)
+    if status == HTTPStatus.FORBIDDEN and question.repeatable:
+        return Unauthorised(refused, **context)
+    if status in _ABSENT and received.media_type not in {"text/html", "application/xhtml+xml"} and question.external_id:
+        return Gone(question.says(f"there is no such record (HTTP {status})"), **context)
+    if status in _ABSENT and question.repeatable:
+        # A listing, or a page of some proxy: no word about any record.
+        return Malformed(question.says(f"the address does not exist (HTTP {status})"), **context)
+    if explained.existing_id is not None:
+        message = question.says(f"the system holds such a client already (HTTP {status})")
+        return Duplicate(message, existing_id=explained.existing_id, **context)
+    return Rejected(refused, **context)
+
+
+def _error_body(received: Received) -> Value:
+    """The body of a refusal: JSON, a short plain text, or None for anything else (an HTML page says nothing)."""
+    if received.is_json:
+        try:
+            return decoding.parse(received.body)
+        except decoding.Unreadable:
+            return None
+    if received.media_type == "text/plain":
+        return received.body[:500].decode("utf-8", "replace")
+    return None
+
+
+def decoded(question: Question, received: Received) -> Value:
+    """The JSON of a good answer, None where it is empty; raises what an unreadable one means."""
+    if not received.body or received.status in {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT}:
+        return None
+    successful = received.status in range(200, 300)
+    if not received.is_json:
+        if not successful:
+            return None
+        what = f"the answer is {received.media_type or 'of no known type'}, not JSON"
+        raise question.unreadable(what, received.status)
+    try:
+        return decoding.parse(received.body)
+    except decoding.Unreadable as error:
+        if not successful:
+            return None
+        what = f"the answer cannot be read: {error}"
+        raise question.unreadable(what, received.status) from None

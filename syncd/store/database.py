@@ -1,0 +1,166 @@
+"""A tenant's store: opening it, its transactions, and the right to work on it.
+
+Reading needs no right. Writing does: one process holds the working right, and a number in the store, the *fence*,
+rises whenever the right changes hands. A writing transaction first locks and reads the fence; a process whose number is
+no longer the current one is turned away, however late it wakes up. Locking the fence also puts writing transactions in
+a row, so that what a transaction reads stays true until it ends, on PostgreSQL as on SQLite. An operator's short act
+skips the check.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from syncd.errors import Fenced, StoreError
+from syncd.store import schema, tables
+from syncd.store.columns import KEY_LIMIT_CHARACTERS, encode, plain
+from syncd.store.dialects import LOCK_WAIT_SECONDS, Backend, Held, backend
+from syncd.store.tx import Tx
+
+
+def utc_now() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
+
+
+def open_store(url: str, tenant: str, *, upgrade: bool = True, clock: Callable[[], datetime] = utc_now) -> Store:
+    """Open a tenant's store; make it, or bring its schema up to date, unless `upgrade` is false.
+
+    url: `sqlite:///FOLDER` (the file is FOLDER/TENANT.db) or `postgresql://...` (the schema is `syncd_TENANT`).
+    Errors: StoreError where it cannot be used or was made by a newer syncd; no message has a password in it.
+    """
+    place = backend(url, tenant)
+    try:
+        schema.ensure(place, upgrade=upgrade)
+    except BaseException:
+        place.close()
+        raise
+    return Store(place, tenant, clock)
+
+
+def current_revision(url: str, tenant: str) -> str | None:
+    """The revision of a tenant's schema, None where there is no store; nothing is made or changed."""
+    place = backend(url, tenant)
+    try:
+        return schema.revision_of(place)
+    finally:
+        place.close()
+
+
+def head_revision() -> str:
+    """The revision that this syncd works with."""
+    return schema.head()
+
+
+def upgrade(url: str, tenant: str) -> str:
+    """Make a tenant's store or bring its schema up to date; returns the revision it has then."""
+    open_store(url, tenant).close()
+    return schema.head()
+
+
+def storable(*values: object) -> bool:
+    """Whether JSON-like values (raw, children, fields) hold nothing that no database could keep (lone surrogates)."""
+    try:
+        encode(values)
+    except ValueError:
+        return False
+    return True
+
+
+def storable_id(external_id: str) -> bool:
+    """Whether an identifier is short and clean enough to be a key."""
+    return 0 < len(external_id) <= KEY_LIMIT_CHARACTERS and storable(external_id) and plain(external_id) == external_id
+
+
+class Store:
+    """One tenant's store, shared by the threads of a process."""
+
+    def __init__(self, place: Backend, tenant: str, clock: Callable[[], datetime]) -> None:
+        self.tenant = tenant
+        self._place = place
+        self._clock = clock
+        self._writer = threading.Lock()
+        self._writer_thread: int | None = None
+        self._right: tuple[Held, int] | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """A transaction that sees one state of the store and cannot write."""
+        with self._place.reading() as connection:
+            yield Tx(connection, self._place, self._clock)
+
+    @contextmanager
+    def writing(self, *, operator: bool = False) -> Iterator[Tx]:
+        """A transaction that ends as a whole or not at all; one at a time, others wait.
+
+        operator: a person's short act, which needs no working right. Errors: Fenced where this process does not have
+        the working right (any more); StoreError where the database refuses or another transaction takes too long.
+        """
+        right = self._right
+        if not operator:
+            if right is None:
+                message = f"this process does not have the working right on tenant {self.tenant}"
+                raise Fenced(message)
+            right[0].check()
+        with self._one_writer(), self._place.writing() as connection:
+            tx = Tx(connection, self._place, self._clock)
+            fence = _locked_fence(tx)
+            if not operator and (right is None or fence != right[1]):
+                message = f"another process took over tenant {self.tenant}"
+                raise Fenced(message)
+            yield tx
+
+    @contextmanager
+    def hold_lock(self) -> Iterator[None]:
+        """The working right while the context lasts; StoreBusy at once where another process, or store, has it.
+
+        It ends with the process, also with kill -9.
+        """
+        if self._right is not None:
+            message = f"this store already has the working right on tenant {self.tenant}"
+            raise StoreError(message)
+        with self._place.hold(self.tenant) as held:
+            with self.writing(operator=True) as tx:
+                fence = _locked_fence(tx) + 1
+                tx.set_meta(tables.FENCE, str(fence))
+            self._right = (held, fence)
+            try:
+                yield
+            finally:
+                self._right = None
+
+    def scrub(self) -> None:
+        """Take what was deleted out of the database's files too (after an erasure); rewrites the whole store."""
+        with self._one_writer():
+            self._place.scrub()
+
+    def close(self) -> None:
+        """Close every connection. The store cannot be used afterwards."""
+        self._place.close()
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        """Threads of one process wait here, where waiting is fair, and not in the database, where it is polling."""
+        if self._writer_thread == threading.get_ident():
+            message = "a writing transaction within a writing transaction would wait for itself"
+            raise RuntimeError(message)
+        if not self._writer.acquire(timeout=LOCK_WAIT_SECONDS):
+            message = f"{self._place.place}: another writing transaction lasts longer than {LOCK_WAIT_SECONDS} s"
+            raise StoreError(message)
+        self._writer_thread = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._writer_thread = None
+            self._writer.release()
+
+
+def _locked_fence(tx: Tx) -> int:
+    column = tables.meta.c
+    locked = select(column.value).where(column.key == tables.FENCE).with_for_update()
+    return int(tx.run(locked).scalar_one())

@@ -1,0 +1,440 @@
+"""Everything in which SQLite and PostgreSQL differ: where a tenant lives, transactions, locks, and three forms of SQL.
+
+SQLite: one file per tenant in one folder, WAL, every commit synced to disk before it counts, `BEGIN IMMEDIATE` to write
+(a deferred transaction that turns into a writing one fails at once with "database is locked"). PostgreSQL: one schema
+per tenant, found by `search_path`; writing transactions are put in a row by locking the fence (see `database.py`).
+"""
+# ruff: noqa: D102 - what the methods of Sqlite and Postgres promise is said once, in Backend
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    NullPool,
+    Table,
+    Text,
+    any_,
+    create_engine,
+    event,
+    func,
+    literal,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from syncd.errors import Fenced, StoreBusy, StoreError
+from syncd.store.columns import encode, plain
+
+LOCK_WAIT_SECONDS: Final = 30
+"""How long a writing transaction waits for another one."""
+
+CONNECT_WAIT_SECONDS: Final = 10
+IDENTIFIER_LIMIT_BYTES: Final = 63
+"""PostgreSQL cuts longer names silently."""
+
+
+class Held(Protocol):
+    """The exclusive working right, while it lasts."""
+
+    def check(self) -> None:
+        """Raise Fenced if the right was lost."""
+        ...
+
+
+class Backend(Protocol):
+    """One tenant's place in one database."""
+
+    place: str
+    """Where that is, for messages; without a password."""
+
+    def exists(self) -> bool:
+        """Whether anything is there to be read."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the place (folder and file, or schema) if it is not there."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that cannot write and sees one state of the store."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction that can write."""
+        ...
+
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """A transaction that changes the schema; one at a time."""
+        ...
+
+    def hold(self, tenant: str) -> AbstractContextManager[Held]:
+        """The exclusive working right, or StoreBusy at once. It dies with the process."""
+        ...
+
+    def scrub(self) -> None:
+        """Drop what deleted rows left behind in files."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that can say ON CONFLICT."""
+        ...
+
+    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
+        """`column IN (values)` for any number of values, as one parameter."""
+        ...
+
+    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
+        """A table with the text columns `a` and `b`."""
+        ...
+
+
+def backend(url: str, tenant: str) -> Backend:
+    """The tenant's place behind a database URL; nothing is opened or made yet. StoreError for other kinds of URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        message = "the database URL cannot be read; it is sqlite:///FOLDER or postgresql://..."
+        raise StoreError(message) from None
+    match parsed.drivername:
+        case "sqlite":
+            return Sqlite(parsed, tenant)
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return Postgres(parsed, tenant)
+        case other:
+            message = f"databases of kind {other!r} are not supported; it is sqlite:///FOLDER or postgresql://..."
+            raise StoreError(message)
+
+
+def described(error: SQLAlchemyError) -> str:
+    """What a database error is about, without the values it complains of."""
+    origin = error.orig if isinstance(error, DBAPIError) else None
+    if origin is None:
+        return type(error).__name__
+    diagnosis = getattr(origin, "diag", None)
+    if diagnosis is None:
+        return str(origin)
+    kind = type(origin).__name__
+    if diagnosis.sqlstate is None:
+        return f"{kind}: {str(origin).strip().splitlines()[0]}" if str(origin).strip() else kind
+    return f"{kind} ({diagnosis.sqlstate})" + (f" on {diagnosis.constraint_name}" if diagnosis.constraint_name else "")
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Turn database errors into StoreError, whose message and cause carry no value of any row."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        message = f"{place}: {described(error)}"
+        raise StoreError(message) from None
+
+
+@contextmanager
+def _transaction(engine: Engine, place: str, **options: Any) -> Iterator[Connection]:
+    with translated(place), engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+class _FileHeld:
+    """flock ends with the file descriptor, so the right cannot be lost while the process lives."""
+
+    def check(self) -> None:
+        """Nothing can have happened; the fence guards against a removed lock file."""
+
+
+class Sqlite:
+    """FOLDER/TENANT.db with its -wal and -shm, and FOLDER/TENANT.lock, readable by their owner only."""
+
+    def __init__(self, url: URL, tenant: str) -> None:
+        if not url.database or url.database == ":memory:" or url.query or url.host:
+            message = "a SQLite database URL names a folder and nothing else: sqlite:///FOLDER"
+            raise StoreError(message)
+        self._folder = Path(url.database)
+        self._file = self._folder / f"{tenant}.db"
+        self._lock_file = self._folder / f"{tenant}.lock"
+        self.place = str(self._file)
+        address = URL.create("sqlite+pysqlite", database=str(self._file))
+        self._engine = create_engine(address, hide_parameters=True)
+        event.listen(self._engine, "connect", _sqlite_connect)
+        event.listen(self._engine, "begin", _sqlite_begin)
+        self._schema_engine = create_engine(address, poolclass=NullPool, hide_parameters=True)
+        event.listen(self._schema_engine, "connect", _sqlite_connect_for_schema)
+        event.listen(self._schema_engine, "begin", _sqlite_begin)
+
+    def exists(self) -> bool:
+        return self._file.exists()
+
+    def prepare(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _private_file(self._file)
+        except OSError as error:
+            message = f"{self.place}: {error.strerror}"
+            raise StoreError(message) from error
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        return _transaction(self._engine, self.place, syncd_begin="READ")
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        return _transaction(self._engine, self.place, syncd_begin="WRITE")
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        with _transaction(self._schema_engine, self.place, syncd_begin="WRITE") as connection:
+            yield connection
+            if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                message = f"{self.place}: the migration would leave references to rows that do not exist"
+                raise StoreError(message)
+
+    @contextmanager
+    def hold(self, tenant: str) -> Iterator[Held]:
+        try:
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            message = f"{self._lock_file}: {error.strerror}"
+            raise StoreError(message) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+                message = f"another syncd works on tenant {tenant}" + (f" (process {holder})" if holder else "")
+                raise StoreBusy(message) from None
+            os.fchmod(descriptor, 0o600)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield _FileHeld()
+        finally:
+            os.close(descriptor)
+
+    def scrub(self) -> None:
+        with translated(self.place), self._schema_engine.connect() as connection:  # begins no transaction
+            connection.exec_driver_sql("VACUUM")
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+        if busy:
+            message = (
+                f"{self.place}: what was erased is still in the -wal file, because another process reads the store"
+            )
+            raise StoreError(message)
+
+    def close(self) -> None:
+        self._engine.dispose()
+        self._schema_engine.dispose()
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        return sqlite.insert(table)
+
+    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
+        listed = func.json_each(literal(encode([plain(value) for value in values]), Text)).table_valued("value")
+        return column.in_(select(listed.c.value))
+
+    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
+        document = encode([[plain(first), plain(second)] for first, second in values])
+        listed = func.json_each(literal(document, Text)).table_valued("value")
+        first = func.json_extract(listed.c.value, "$[0]")
+        second = func.json_extract(listed.c.value, "$[1]")
+        return select(first.label("a"), second.label("b")).subquery("pairs")
+
+
+def _private_file(path: Path) -> None:
+    """Make the file before SQLite would, with its own mode: -wal and -shm inherit it.
+
+    An existing file must not be opened here: closing a descriptor drops SQLite's own locks on it in this process.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        return
+    os.close(descriptor)
+
+
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    """Settings that SQLite forgets with the connection."""
+    connection.isolation_level = None  # transactions begin in _sqlite_begin, not behind our back
+    for pragma in (
+        f"busy_timeout = {LOCK_WAIT_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = FULL",  # an intent must outlive a power cut that follows its commit
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _sqlite_connect_for_schema(connection: Any, record: object) -> None:
+    """Without foreign keys: rebuilding a table drops the old one, which would empty the tables that refer to it."""
+    _sqlite_connect(connection, record)
+    connection.execute("PRAGMA foreign_keys = OFF").close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    wanted = connection.get_execution_options().get("syncd_begin")
+    if wanted is None:
+        return
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if wanted == 'READ' else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if wanted == "READ" else "BEGIN IMMEDIATE")
+
+
+class _SessionHeld:
+    """A session-level advisory lock: it lasts as long as its connection."""
+
+    def __init__(self, connection: Connection, tenant: str) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    def check(self) -> None:
+        """Ask over the connection that holds the lock."""
+        try:
+            self._connection.exec_driver_sql("SELECT 1")
+        except SQLAlchemyError:
+            message = f"the connection that held the working right on tenant {self._tenant} was lost"
+            raise Fenced(message) from None
+
+
+def schema_name(tenant: str) -> str:
+    """`syncd_TENANT`; a name that had to be changed or cut carries a digest, so that tenants never share a schema."""
+    name = "syncd_" + tenant.replace("-", "_")
+    if "-" not in tenant and len(name) <= IDENTIFIER_LIMIT_BYTES:
+        return name
+    digest = hashlib.sha256(tenant.encode()).hexdigest()[:8]
+    return f"{name[: IDENTIFIER_LIMIT_BYTES - 9]}_{digest}"
+
+
+class Postgres:
+    """One schema of a PostgreSQL database."""
+
+    def __init__(self, url: URL, tenant: str) -> None:
+        self._schema = schema_name(tenant)
+        url = url.set(drivername="postgresql+psycopg")
+        self.place = f"{url.set(password=None, query={}).render_as_string()} schema {self._schema}"
+        given = url.query.get("options", "")
+        options = [given] if isinstance(given, str) else list(given)
+        options += [f"-csearch_path={self._schema}", f"-clock_timeout={LOCK_WAIT_SECONDS}s"]
+        self._arguments: dict[str, Any] = {
+            "options": " ".join(option for option in options if option),
+            "application_name": f"syncd {os.getpid()}",
+        }
+        if "connect_timeout" not in url.query:
+            self._arguments["connect_timeout"] = CONNECT_WAIT_SECONDS
+        self._url = url
+        self._engine = create_engine(
+            url,
+            connect_args=self._arguments,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+        )
+        self._schema_engine = create_engine(url, connect_args=self._arguments, hide_parameters=True, poolclass=NullPool)
+
+    def exists(self) -> bool:
+        with _transaction(self._schema_engine, self.place) as connection:
+            return self._has_schema(connection)
+
+    def _has_schema(self, connection: Connection) -> bool:
+        found = connection.execute(text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": self._schema})
+        return found.first() is not None
+
+    def _key(self, purpose: str) -> int:
+        """The number of an advisory lock of this schema, a signed 64-bit integer."""
+        digest = hashlib.sha256(f"syncd {purpose} {self._schema}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+    def prepare(self) -> None:
+        with _transaction(self._schema_engine, self.place) as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(self._key("schema"))))
+            if not self._has_schema(connection):
+                connection.exec_driver_sql(f'CREATE SCHEMA "{self._schema}"')
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return _transaction(self._engine, self.place, **options)
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        return _transaction(self._engine, self.place)
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        with _transaction(self._schema_engine, self.place) as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(self._key("schema"))))
+            yield connection
+
+    @contextmanager
+    def hold(self, tenant: str) -> Iterator[Held]:
+        # The server must notice a vanished host too, or its lock would stay for hours.
+        keepalive = " -ctcp_keepalives_idle=30 -ctcp_keepalives_interval=10 -ctcp_keepalives_count=3"
+        arguments = self._arguments | {"options": self._arguments["options"] + keepalive}
+        engine = create_engine(
+            self._url, connect_args=arguments, hide_parameters=True, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
+        with translated(self.place):
+            connection = engine.connect()
+        try:
+            with translated(self.place):
+                taken = connection.scalar(select(func.pg_try_advisory_lock(self._key("work"))))
+                holder = None if taken else self._holder(connection)
+            if not taken:
+                message = f"another syncd works on tenant {tenant}" + (f" ({holder})" if holder else "")
+                raise StoreBusy(message)
+            yield _SessionHeld(connection, tenant)
+        finally:
+            with suppress(SQLAlchemyError):  # a lost connection has released the lock already
+                connection.close()
+            engine.dispose()
+
+    def _holder(self, connection: Connection) -> str | None:
+        """The name under which the holder is connected, which ends in its process id."""
+        key = self._key("work") % 2**64
+        found = connection.execute(
+            text(
+                "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
+                " AND granted AND classid::bigint = :high AND objid::bigint = :low AND objsubid = 1"
+            ),
+            {"high": key >> 32, "low": key % 2**32},
+        )
+        return found.scalar()
+
+    def scrub(self) -> None:
+        autocommit = self._schema_engine.execution_options(isolation_level="AUTOCOMMIT")
+        with translated(self.place), autocommit.connect() as connection:
+            listed = text("SELECT tablename FROM pg_tables WHERE schemaname = :name ORDER BY tablename")
+            for (table,) in connection.execute(listed, {"name": self._schema}).all():
+                connection.exec_driver_sql(f'VACUUM FULL "{self._schema}"."{table}"')
+
+    def close(self) -> None:
+        self._engine.dispose()
+        self._schema_engine.dispose()
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        return postgresql.insert(table)
+
+    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
+        return column == any_(literal([plain(value) for value in values], postgresql.ARRAY(Text)))
+
+    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
+        array = postgresql.ARRAY(Text)
+        first = literal([plain(value) for value, _ in values], array)
+        second = literal([plain(value) for _, value in values], array)
+        return func.unnest(first, second).table_valued("a", "b", name="pairs").render_derived()

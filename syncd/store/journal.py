@@ -1,0 +1,171 @@
+"""What happened and what waits for a person: changes, conflicts, holds, the audit trail, erasure.
+
+Functions of an open transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Text, case, delete, or_, select, type_coerce, update
+
+from syncd.store import tables
+from syncd.store.rows import (
+    AuditRow,
+    ChangeRow,
+    ClientState,
+    ConflictRow,
+    ConflictStatus,
+    HoldKind,
+    HoldRow,
+    HoldState,
+    RecordKey,
+)
+from syncd.store.work import Work, names_of
+
+
+def add_changes(work: Work, rows: Iterable[ChangeRow]) -> None:
+    """Log what moved."""
+    work.add(tables.changes, rows)
+
+
+def changes(
+    work: Work,
+    client: str | None = None,
+    cycle: str | None = None,
+    since: datetime | None = None,
+    *,
+    limit: int | None = None,
+) -> list[ChangeRow]:
+    """Changes, oldest first. since: at or after that time."""
+    column = tables.changes.c
+    where = [known == value for known, value in ((column.client, client), (column.cycle, cycle)) if value is not None]
+    if since is not None:
+        where.append(column.at >= since)
+    return work.rows(ChangeRow, tables.changes, *where, order=[column.number], limit=limit)
+
+
+def add_conflicts(work: Work, rows: Iterable[ConflictRow]) -> int:
+    """Log conflicts that are not logged yet, told by their keys; returns how many were new."""
+    by_key: dict[str, ConflictRow] = {}
+    for row in rows:
+        by_key.setdefault(row.key, row)
+    key = tables.conflicts.c.key
+    logged = set(work.run(select(key).where(work.among(key, by_key))).scalars())
+    new = [row for row in by_key.values() if row.key not in logged]
+    work.add(tables.conflicts, new)
+    return len(new)
+
+
+def put_conflict(work: Work, row: ConflictRow) -> None:
+    """Insert or replace one conflict (a person resolved it)."""
+    work.upsert(tables.conflicts, [row])
+
+
+def conflicts(
+    work: Work, status: ConflictStatus | None = None, client: str | None = None, *, limit: int | None = None
+) -> list[ConflictRow]:
+    """Conflicts, oldest first."""
+    column = tables.conflicts.c
+    where = [known == value for known, value in ((column.status, status), (column.client, client)) if value is not None]
+    return work.rows(ConflictRow, tables.conflicts, *where, order=[column.number], limit=limit)
+
+
+def conflict(work: Work, identifier: str) -> ConflictRow | None:
+    """One conflict by id."""
+    return work.row(ConflictRow, tables.conflicts, tables.conflicts.c.conflict == identifier)
+
+
+def put_hold(work: Work, row: HoldRow) -> None:
+    """Insert or replace a hold. StoreError where another hold with its key is open."""
+    work.upsert(tables.holds, [row])
+
+
+def holds(work: Work, state: HoldState | None = HoldState.OPEN, *, kind: HoldKind | None = None) -> list[HoldRow]:
+    """Holds of one state (None: any), oldest first."""
+    column = tables.holds.c
+    where = [known == value for known, value in ((column.state, state), (column.kind, kind)) if value is not None]
+    return work.rows(HoldRow, tables.holds, *where, order=[column.number])
+
+
+def hold(work: Work, identifier: str) -> HoldRow | None:
+    """One hold by id."""
+    return work.row(HoldRow, tables.holds, tables.holds.c.hold == identifier)
+
+
+def hold_by_key(work: Work, key: str) -> HoldRow | None:
+    """The open hold with that key, else the latest one that had it."""
+    column = tables.holds.c
+    order = [case((column.state == HoldState.OPEN, 0), else_=1), column.number.desc()]
+    return next(iter(work.rows(HoldRow, tables.holds, column.key == key, order=order, limit=1)), None)
+
+
+def add_audit(work: Work, rows: Iterable[AuditRow]) -> None:
+    """Append to the audit trail; the store gives the `seq`."""
+    columns = [name for name in names_of(AuditRow) if name != "seq"]
+    values = [{name: getattr(row, name) for name in columns} for row in rows]
+    if values:
+        work.run(tables.audit.insert(), values)
+
+
+def audit(
+    work: Work,
+    client: str | None = None,
+    cycle: str | None = None,
+    *,
+    kind: str | None = None,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[AuditRow]:
+    """The audit trail in order, from behind the `seq` given."""
+    column = tables.audit.c
+    known = ((column.client, client), (column.cycle, cycle), (column.kind, kind))
+    where = [name == value for name, value in known if value is not None]
+    return work.rows(AuditRow, tables.audit, column.seq > after, *where, order=[column.seq], limit=limit)
+
+
+def add_suppressed(work: Work, digests: Iterable[str]) -> None:
+    """Remember keyed digests of erased identifiers."""
+    at = work.now()
+    work.upsert_values(tables.suppressed, [{"digest": digest, "at": at} for digest in sorted(set(digests))])
+
+
+def suppressed(work: Work, digests: Collection[str]) -> set[str]:
+    """Which of the digests stand for something erased."""
+    column = tables.suppressed.c.digest
+    return set(work.run(select(column).where(work.among(column, digests))).scalars())
+
+
+def erase(work: Work, clients: Collection[str]) -> list[RecordKey]:
+    """Take everything a person could be known by out of the tables; returns the records that were linked.
+
+    The clients stay as empty tombstones, their audit lines without payload; mirror, links, changes, conflicts, writes,
+    holds and merges that name them are deleted. `Store.scrub` then takes it out of the files.
+    """
+    link, record, key = tables.links, tables.records, tables.match_keys
+    mine = select(link.c.system, link.c.external_id).where(work.among(link.c.client, clients))
+    erased = [(system, external_id) for system, external_id in work.run(mine)]
+    if erased:
+        for table in (record, key, link):
+            wanted = work.pairs(erased)
+            chosen = select(wanted.c.a).where(wanted.c.a == table.c.system, wanted.c.b == table.c.external_id)
+            work.run(delete(table).where(chosen.exists()))
+    for table in (tables.changes, tables.conflicts, tables.writes, tables.standings):
+        work.run(delete(table).where(work.among(table.c.client, clients)))
+    for name in clients:
+        quoted = f'"{name}"'
+        work.run(delete(tables.holds).where(_names(tables.holds.c["items"], quoted)))
+        named = or_(tables.merges.c.winner == name, _names(tables.merges.c.losers, quoted))
+        work.run(delete(tables.merges).where(named))
+    work.run(update(tables.audit).where(work.among(tables.audit.c.client, clients)).values(payload={"erased": True}))
+    empty = dict.fromkeys(tables.FIELD_TYPES) | {"custom": {}, "known": [], "origins": {}}
+    state = {"state": ClientState.DELETED, "dirty": False, "updated_at": work.now(), "merged_into": None}
+    work.run(update(tables.clients).where(work.among(tables.clients.c.client, clients)).values(**empty, **state))
+    return erased
+
+
+def _names(column: Column[Any], quoted: str) -> ColumnElement[bool]:
+    """Whether a JSON document has a text in it, given with its quotes."""
+    return type_coerce(column, Text).contains(quoted, autoescape=True)

@@ -1,0 +1,199 @@
+"""The mirror: what the systems last said, and the keys by which records are found again.
+
+Functions of an open transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, case, delete, distinct, func, null, or_, select, tuple_, update
+
+from syncd.store import tables
+from syncd.store.clients import mark_dirty_by_records
+from syncd.store.columns import KEY_LIMIT_CHARACTERS, plain
+from syncd.store.rows import LinkState, MatchKey, RecordKey, RecordRow, RecordState
+from syncd.store.work import Work, names_of
+
+GONE_CONFIRMATIONS: Final = 2
+"""How often a system must have said that a record is gone before it is believed."""
+
+
+class Digest(NamedTuple):
+    """What has to be known of a record to tell whether it changed."""
+
+    digest: str
+    list_digest: str | None
+    state: RecordState
+
+
+class KeyHit(NamedTuple):
+    """A record that shows a match key, and the client it is linked to."""
+
+    kind: str
+    value: str
+    system: str
+    external_id: str
+    client: str | None
+
+
+def records(work: Work, system: str, ids: Collection[str]) -> dict[str, RecordRow]:
+    """The mirror of some records of one system, by external id; unknown ids are left out."""
+    record = tables.records.c
+    found = work.rows(RecordRow, tables.records, record.system == system, work.among(record.external_id, ids))
+    return {row.external_id: row for row in found}
+
+
+def mirror(
+    work: Work, system: str | None = None, *, after: RecordKey = ("", ""), limit: int | None = None
+) -> list[tuple[RecordRow, str | None]]:
+    """Records with the client they are linked to, by system and external id, from behind `after`."""
+    record, link = tables.records.c, tables.links.c
+    joined = tables.records.outerjoin(
+        tables.links, and_(record.system == link.system, record.external_id == link.external_id)
+    )
+    statement = select(*(record[name] for name in names_of(RecordRow)), link.client).select_from(joined)
+    if system is not None:
+        statement = statement.where(record.system == system)
+    if after != ("", ""):
+        statement = statement.where(tuple_(record.system, record.external_id) > tuple_(*after))
+    statement = statement.order_by(record.system, record.external_id).limit(limit)
+    return [(RecordRow(*row[:-1]), row[-1]) for row in work.run(statement)]
+
+
+def digests(work: Work, system: str, ids: Collection[str]) -> dict[str, Digest]:
+    """External id -> (digest, list digest, state) of the known ones."""
+    record = tables.records.c
+    statement = select(record.external_id, record.digest, record.list_digest, record.state)
+    statement = statement.where(record.system == system, work.among(record.external_id, ids))
+    return {row[0]: Digest(*row[1:]) for row in work.run(statement)}
+
+
+def put_records(work: Work, rows: Iterable[RecordRow]) -> None:
+    """Insert or replace records. ValueError, and none is put, where one cannot be stored (see `storable`)."""
+    work.upsert(tables.records, rows)
+
+
+def touch_records(work: Work, system: str, ids: Collection[str], walk: str | None, at: datetime) -> list[str]:
+    """Note that unchanged records were seen again, in a walk or (None) by another door.
+
+    Those that were missing are present again: their clients become dirty and their ids are returned.
+    """
+    record = tables.records.c
+    chosen = and_(record.system == system, work.among(record.external_id, ids))
+    missing = select(record.external_id).where(chosen, record.state == RecordState.MISSING)
+    returned = sorted(work.run(missing).scalars())
+    seen = {"seen_at": at, "observed_at": at} | ({} if walk is None else {"walk": walk})
+    work.run(update(tables.records).where(chosen).values(**seen))
+    if returned:
+        there = {"state": RecordState.PRESENT, "missing_since": null(), "missing_cycle": null(), "gone_count": 0}
+        work.run(
+            update(tables.records)
+            .where(record.system == system, work.among(record.external_id, returned))
+            .values(**there)
+        )
+        mark_dirty_by_records(work, system, returned)
+    return returned
+
+
+def unseen(work: Work, system: str, walk: str) -> list[str]:
+    """External ids of the records, present or missing, that the given walk did not show."""
+    record = tables.records.c
+    statement = select(record.external_id).where(
+        record.system == system,
+        record.state.in_([RecordState.PRESENT, RecordState.MISSING]),
+        or_(record.walk.is_(None), record.walk != walk),
+    )
+    return list(work.run(statement.order_by(record.external_id)).scalars())
+
+
+def confirmed_gone(work: Work, system: str) -> list[RecordRow]:
+    """Missing records of a system whose absence was confirmed twice and that are still linked, by external id."""
+    record, link = tables.records.c, tables.links.c
+    linked = select(link.external_id).where(link.system == system, link.state == LinkState.LINKED)
+    return work.rows(
+        RecordRow,
+        tables.records,
+        record.system == system,
+        record.state == RecordState.MISSING,
+        record.gone_count >= GONE_CONFIRMATIONS,
+        record.external_id.in_(linked),
+    )
+
+
+def count_records(work: Work, system: str, state: RecordState = RecordState.PRESENT) -> int:
+    """How many records of a system are in a state."""
+    record = tables.records.c
+    counted = select(func.count()).select_from(tables.records).where(record.system == system, record.state == state)
+    return int(work.run(counted).scalar_one())
+
+
+def recent(work: Work, system: str, since: datetime) -> list[RecordRow]:
+    """Records of a system first seen after a time, by external id."""
+    record = tables.records.c
+    return work.rows(RecordRow, tables.records, record.system == system, record.first_seen_at > since)
+
+
+def unlinked(work: Work, limit: int | None = None) -> list[RecordKey]:
+    """Records that are present and belong to no client."""
+    record, link = tables.records.c, tables.links.c
+    joined = tables.records.outerjoin(
+        tables.links, and_(record.system == link.system, record.external_id == link.external_id)
+    )
+    statement = select(record.system, record.external_id).select_from(joined)
+    statement = statement.where(record.state == RecordState.PRESENT, link.client.is_(None))
+    statement = statement.order_by(record.system, record.external_id).limit(limit)
+    return [(system, external_id) for system, external_id in work.run(statement)]
+
+
+def set_keys(work: Work, system: str, keys: Mapping[str, Collection[MatchKey]]) -> None:
+    """Replace the match keys of some records: external id -> keys. Keys too long to be indexed are left out."""
+    table = tables.match_keys
+    work.run(delete(table).where(table.c.system == system, work.among(table.c.external_id, keys)))
+    values = [
+        {"system": system, "external_id": external_id, "kind": kind, "value": value}
+        for external_id, wanted in keys.items()
+        for kind, value in sorted(_indexable(wanted))
+    ]
+    work.upsert_values(table, values)
+
+
+def by_keys(work: Work, keys: Collection[MatchKey], limit_per_key: int) -> list[KeyHit]:
+    """The records that show any of the keys, at most so many per key, with the client of each."""
+    record, link = tables.match_keys.c, tables.links.c
+    rank = func.row_number().over(
+        partition_by=(record.kind, record.value), order_by=(record.system, record.external_id)
+    )
+    wanted = work.pairs(_indexable(keys))
+    hits = (
+        select(record.kind, record.value, record.system, record.external_id, rank.label("rank"))
+        .select_from(tables.match_keys.join(wanted, and_(record.kind == wanted.c.a, record.value == wanted.c.b)))
+        .subquery("hits")
+    )
+    same: ColumnElement[bool] = and_(hits.c.system == link.system, hits.c.external_id == link.external_id)
+    statement = (
+        select(hits.c.kind, hits.c.value, hits.c.system, hits.c.external_id, link.client)
+        .select_from(hits.outerjoin(tables.links, same))
+        .where(hits.c.rank <= limit_per_key)
+        .order_by(hits.c.kind, hits.c.value, hits.c.system, hits.c.external_id)
+    )
+    return [KeyHit(*row) for row in work.run(statement)]
+
+
+def key_counts(work: Work, keys: Collection[MatchKey]) -> dict[MatchKey, int]:
+    """Key -> number of clients whose records show it; a record without a client counts as one. Zero is left out."""
+    record, link = tables.match_keys.c, tables.links.c
+    wanted = work.pairs(_indexable(keys))
+    holder = case((link.client.is_not(None), link.client), else_="?" + record.system + ":" + record.external_id)
+    joined = tables.match_keys.join(wanted, and_(record.kind == wanted.c.a, record.value == wanted.c.b)).outerjoin(
+        tables.links, and_(record.system == link.system, record.external_id == link.external_id)
+    )
+    statement = select(record.kind, record.value, func.count(distinct(holder))).select_from(joined)
+    return {(kind, value): count for kind, value, count in work.run(statement.group_by(record.kind, record.value))}
+
+
+def _indexable(keys: Collection[MatchKey]) -> set[MatchKey]:
+    """Keys as they are stored, without those that are too long to prove anything."""
+    return {(plain(kind), plain(value)) for kind, value in keys if len(value) <= KEY_LIMIT_CHARACTERS}

@@ -1,0 +1,101 @@
+"""Which schema a store has, and bringing it up to the one this code knows.
+
+The migrations lie in `migrations/` of a checkout and in `syncd/migrations/` of an installed package.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import BigInteger, Connection, Text, cast, update
+
+from syncd.errors import StoreError
+from syncd.store import tables
+from syncd.store.dialects import Backend, translated
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    message = f"the migrations are neither in {package} nor beside it: syncd is not completely installed"
+    raise StoreError(message)
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head() -> str:
+    """The revision this code works with."""
+    revision = _scripts().get_current_head()
+    if revision is None:
+        message = "there are no migrations: syncd is not completely installed"
+        raise StoreError(message)
+    return revision
+
+
+def revision_of(backend: Backend) -> str | None:
+    """The revision of a store, None where there is none yet."""
+    if not backend.exists():
+        return None
+    with backend.reading() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def ensure(backend: Backend, *, upgrade: bool) -> None:
+    """Have a store with the schema of this code, or StoreError. upgrade: whether it may be made or changed."""
+    revision = revision_of(backend)
+    if revision == head():
+        return
+    _refuse_unknown(backend, revision)
+    if not upgrade:
+        has = "has no schema" if revision is None else f"has schema {revision}"
+        message = f"{backend.place} {has}, this syncd needs {head()}: run `syncd db upgrade`"
+        raise StoreError(message)
+    backend.prepare()
+    with translated(backend.place), backend.migrating() as connection:
+        before = _revision(connection)  # another process may have been first
+        if before == head():
+            return
+        _refuse_unknown(backend, before)
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        if before is not None:
+            _fence_off(connection)
+
+
+def _refuse_unknown(backend: Backend, revision: str | None) -> None:
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        message = (
+            f"{backend.place} has schema {revision}, which is newer than this syncd ({head()}): install a newer syncd"
+        )
+        raise StoreError(message)
+
+
+def _fence_off(connection: Connection) -> None:
+    """A process that still works with the old schema must not write into the new one."""
+    value = tables.meta.c.value
+    raised = cast(cast(value, BigInteger) + 1, Text)
+    connection.execute(update(tables.meta).where(tables.meta.c.key == tables.FENCE).values(value=raised))

@@ -1,0 +1,90 @@
+"""An open transaction with every verb of the store: what each promises is told where it is written."""
+
+from __future__ import annotations
+
+from syncd.store import clients as _clients
+from syncd.store import journal as _journal
+from syncd.store import mirror as _mirror
+from syncd.store import outbox as _outbox
+from syncd.store import progress as _progress
+from syncd.store.work import Work
+
+
+class Tx(Work):
+    """Lists in, lists or mappings out; no verb costs one statement per row."""
+
+    get_meta = _progress.get_meta
+    set_meta = _progress.set_meta
+    new_ids = _progress.new_ids
+    systems = _progress.systems
+    put_system = _progress.put_system
+    put_cycle = _progress.put_cycle
+    last_cycle = _progress.last_cycle
+    cycles = _progress.cycles
+    cycle = _progress.cycle
+    put_walk = _progress.put_walk
+    last_walks = _progress.last_walks
+    walks = _progress.walks
+
+    records = _mirror.records
+    mirror = _mirror.mirror
+    digests = _mirror.digests
+    put_records = _mirror.put_records
+    touch_records = _mirror.touch_records
+    unseen = _mirror.unseen
+    confirmed_gone = _mirror.confirmed_gone
+    count_records = _mirror.count_records
+    recent = _mirror.recent
+    unlinked = _mirror.unlinked
+    set_keys = _mirror.set_keys
+    by_keys = _mirror.by_keys
+    key_counts = _mirror.key_counts
+
+    client = _clients.client
+    clients = _clients.clients
+    count_clients = _clients.count_clients
+    put_clients = _clients.put_clients
+    dirty = _clients.dirty
+    mark_dirty = _clients.mark_dirty
+    mark_dirty_by_records = _clients.mark_dirty_by_records
+    mark_all_dirty = _clients.mark_all_dirty
+    resolve_alias = _clients.resolve_alias
+    aliases = _clients.aliases
+    bundles = _clients.bundles
+    put_links = _clients.put_links
+    link = _clients.link
+    links_of = _clients.links_of
+    links_since = _clients.links_since
+    move_links = _clients.move_links
+    put_standings = _clients.put_standings
+    standings = _clients.standings
+    counts = _clients.counts
+    drop_standings = _clients.drop_standings
+    add_apart = _clients.add_apart
+    aparts = _clients.aparts
+    put_merge = _clients.put_merge
+    merge = _clients.merge
+    merges = _clients.merges
+
+    put_writes = _outbox.put_writes
+    writes = _outbox.writes
+    write = _outbox.write
+    waiting = _outbox.waiting
+    claim = _outbox.claim
+    open_writes = _outbox.open_writes
+
+    add_changes = _journal.add_changes
+    changes = _journal.changes
+    add_conflicts = _journal.add_conflicts
+    put_conflict = _journal.put_conflict
+    conflicts = _journal.conflicts
+    conflict = _journal.conflict
+    put_hold = _journal.put_hold
+    holds = _journal.holds
+    hold = _journal.hold
+    hold_by_key = _journal.hold_by_key
+    add_audit = _journal.add_audit
+    audit = _journal.audit
+    add_suppressed = _journal.add_suppressed
+    suppressed = _journal.suppressed
+    erase = _journal.erase

@@ -1,0 +1,117 @@
+"""One transaction and the few forms of statement that the subject modules are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Executable, FromClause, Table, select
+from sqlalchemy.exc import SQLAlchemyError, StatementError
+
+from syncd.errors import StoreError
+from syncd.store.dialects import Backend, described
+
+Row = TypeVar("Row")
+
+
+def names_of(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a row class, in order."""
+    return tuple(field.name for field in fields(kind))
+
+
+def number_of(identifier: str) -> int:
+    """The number in a human readable id: 7 for "w7". ValueError for anything else."""
+    return int(identifier[1:])
+
+
+class Work:
+    """An open transaction. `now` is the store's clock.
+
+    Errors: StoreError for what the database refuses; ValueError for what no database could hold, before anything
+    is sent, so that the transaction can go on.
+    """
+
+    def __init__(self, connection: Connection, backend: Backend, now: Callable[[], datetime]) -> None:
+        self.connection = connection
+        self.backend = backend
+        self.now = now
+
+    def run(
+        self, statement: Executable, parameters: Sequence[dict[str, Any]] | None = None
+    ) -> CursorResult[*tuple[Any, ...]]:
+        """Execute one statement, once or for each set of parameters."""
+        try:
+            return self.connection.execute(statement, parameters)
+        except StatementError as error:
+            if isinstance(error.orig, ValueError):
+                raise ValueError(str(error.orig)) from None  # noqa: TRY004 - it is one already
+            raise self._refused(error) from None
+        except SQLAlchemyError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: SQLAlchemyError) -> StoreError:
+        return StoreError(f"{self.backend.place}: {described(error)}")
+
+    def rows(
+        self,
+        kind: type[Row],
+        table: Table,
+        *where: ColumnElement[bool],
+        order: Sequence[ColumnElement[Any]] = (),
+        limit: int | None = None,
+    ) -> list[Row]:
+        """The rows of a table as `kind`, in the order of `order`, by primary key where none is given."""
+        statement = select(*(table.c[name] for name in names_of(kind))).where(*where)
+        statement = statement.order_by(*(order or table.primary_key.columns)).limit(limit)
+        return [kind(*row) for row in self.run(statement)]
+
+    def row(self, kind: type[Row], table: Table, *where: ColumnElement[bool]) -> Row | None:
+        """The first of `rows`, or None."""
+        return next(iter(self.rows(kind, table, *where, limit=1)), None)
+
+    def upsert(self, table: Table, rows: Iterable[Any]) -> None:
+        """Put rows, replacing those with the same primary key."""
+        self.upsert_values(table, values_of(table, list(rows)))
+
+    def upsert_values(self, table: Table, values: Sequence[dict[str, Any]]) -> None:
+        """Put mappings of column to value, replacing those with the same primary key."""
+        if not values:
+            return
+        statement = self.backend.insert(table)
+        key = list(table.primary_key.columns)
+        replaced = {name: statement.excluded[name] for name in values[0] if not table.c[name].primary_key}
+        if replaced:
+            self.run(statement.on_conflict_do_update(index_elements=key, set_=replaced), values)
+        else:
+            self.run(statement.on_conflict_do_nothing(index_elements=key), values)
+
+    def add(self, table: Table, rows: Iterable[Any]) -> None:
+        """Insert rows that are not there yet."""
+        values = values_of(table, list(rows))
+        if values:
+            self.run(table.insert(), values)
+
+    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
+        """`column IN (values)`, for any number of values."""
+        return self.backend.among(column, values)
+
+    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
+        """A table of the pairs, with the columns `a` and `b`, to be joined."""
+        return self.backend.pairs(values)
+
+
+def values_of(table: Table, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """The columns of rows of one class; `number` is read from the id where the table has one."""
+    if not rows:
+        return []
+    names = names_of(type(rows[0]))
+    picked = attrgetter(*names)
+    values = [dict(zip(names, picked(row), strict=True)) for row in rows]
+    if "number" in table.c:
+        (key,) = table.primary_key.columns
+        for mapping in values:
+            mapping["number"] = number_of(mapping[key.name])
+    return values

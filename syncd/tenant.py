@@ -1,0 +1,104 @@
+"""The composition root: one tenant's configuration becomes a store, its providers and an engine that works on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from syncd import providers
+from syncd.config import ServiceConfig, TenantConfig
+from syncd.core.model import Policy
+from syncd.engine import Engine
+from syncd.engine.operate import Operator
+from syncd.errors import SyncdError
+from syncd.providers.http import Http
+from syncd.store import Store, open_store, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Everything that belongs to one tenant; nothing of it is shared with another."""
+
+    config: TenantConfig
+    store: Store
+    providers: Mapping[str, providers.Provider]
+    engine: Engine
+    stop: threading.Event
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def policy(self) -> Policy:
+        return self.config.policy
+
+    def operator(self, actor: str) -> Operator:
+        """A person's hand on this tenant; see `syncd.engine.operate`."""
+        return Operator(self.store, self.engine.clock, actor)
+
+    def close(self) -> None:
+        """Stop what waits, release connections and the store."""
+        self.stop.set()
+        for provider in self.providers.values():
+            with suppress(SyncdError):
+                provider.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object | type[BaseException] | TracebackType | None) -> None:
+        self.close()
+
+
+def open_tenant(
+    service: ServiceConfig,
+    config: TenantConfig,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] | None = None,
+    stop: threading.Event | None = None,
+    upgrade: bool = True,
+) -> Tenant:
+    """Put a tenant together. Opens its store (and brings its schema up to date unless told not to); makes no request.
+
+    sleep: waits some seconds (default: until `stop` is set). Raises StoreError, ConfigError.
+    """
+    stopping = stop or threading.Event()
+    store = open_store(service.database, config.name, upgrade=upgrade, clock=clock)
+    connected: dict[str, providers.Provider] = {}
+    try:
+        for settings in config.systems:
+            connected[settings.system] = connect(settings, stop=stopping)
+    except BaseException:
+        store.close()
+        raise
+    engine = Engine(
+        config.policy,
+        store,
+        connected,
+        clock=clock,
+        sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
+        stopped=stopping.is_set,
+    )
+    return Tenant(config, store, connected, engine, stopping)
+
+
+def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> providers.Provider:
+    """The provider of one system, with its one door to the network."""
+    made = providers.load(settings.provider)
+    provider: providers.Provider = made(settings, Http(settings, made.default_base_url, stop=stop))
+    return provider
+
+
+def _wait(stop: threading.Event, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
+        stop.wait(min(left, 1.0))

@@ -1,0 +1,109 @@
+"""The whole loop in process: clients flow, edits travel, conflicts are logged once, and then it is quiet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncd.store import ConflictStatus
+from tests.engine.rig import make_rig, writes
+
+
+def test_a_client_of_one_system_appears_in_every_other(tmp_path: Path) -> None:
+    """A client typed in one system is created in the others field by field, once, and then it is quiet."""
+    rig = make_rig(tmp_path)
+    rig.worlds["a"].add(name="ACME", email="info@acme.fr", address_line1="1 rue de Rivoli", city="Paris", country="FR")
+    report = rig.cycle()
+    assert [each.created for each in report.systems] == [0, 1, 1]
+    for name in ("b", "c"):
+        record = rig.worlds[name].record("1")
+        assert (record["name"], record["email"], record["city"], record["country"]) == ("ACME", "info@acme.fr", "Paris", "FR")
+    assert writes(rig.cycle()) == 0
+    assert rig.conflicts() == []
+
+
+def test_an_edit_travels_as_a_minimal_write(tmp_path: Path) -> None:
+    """An edit in one system is written to the others once, and not back to where it was made."""
+    rig = make_rig(tmp_path)
+    rig.worlds["a"].add(name="ACME", email="info@acme.fr")
+    rig.settle()
+    rig.worlds["b"].edit("1", email="new@acme.fr")
+    report = rig.cycle()
+    assert [each.updated for each in report.systems] == [1, 0, 1]
+    assert {rig.worlds[name].record("1")["email"] for name in "abc"} == {"new@acme.fr"}
+    assert writes(rig.cycle()) == 0
+    assert rig.conflicts() == []
+
+
+def test_the_same_edit_on_two_sides_is_no_conflict(tmp_path: Path) -> None:
+    """Equal edits converge: no row, and only the third system is written."""
+    rig = make_rig(tmp_path)
+    rig.worlds["a"].add(name="ACME")
+    rig.settle()
+    for name in "ab":
+        rig.worlds[name].edit("1", city="Lyon")
+    report = rig.cycle()
+    assert [each.updated for each in report.systems] == [0, 0, 1]
+    assert rig.conflicts() == []
+
+
+def test_different_edits_make_exactly_one_conflict(tmp_path: Path) -> None:
+    """Two edits of one field make one row with base, both values and the winner, however often it is looked at."""
+    rig = make_rig(tmp_path)
+    rig.worlds["a"].add(name="ACME", city="Paris")
+    rig.settle()
+    rig.worlds["b"].edit("1", phone="+33123456789")
+    rig.worlds["c"].edit("1", phone="+33198765432")
+    rig.settle()
+    rig.cycle()
+    (row,) = rig.conflicts()
+    assert row.unit == "phone"
+    assert row.status is ConflictStatus.DECIDED
+    assert row.winner == "b"
+    assert {candidate["system"] for candidate in row.candidates} == {"b", "c"}
+    assert {rig.worlds[name].record("1")["phone"] for name in "abc"} == {"+33123456789"}
+
+
+def test_overlapping_first_data_is_linked_and_not_doubled(tmp_path: Path) -> None:
+    """Records of several systems that are one client by strong evidence are linked at the first cycle."""
+    rig = make_rig(tmp_path)
+    rig.worlds["a"].add(name="ACME SARL", registration_number="732829320", city="Paris")
+    rig.worlds["b"].add(name="Acme", registration_number="732 829 320", phone="+33123456789")
+    rig.worlds["c"].add(name="Dupont Jean", email="jean@dupont.fr")
+    rig.settle()
+    assert [len(world.ids()) for world in rig.worlds.values()] == [2, 2, 2]
+    assert len(rig.clients()) == 2
+    assert rig.worlds["b"].record("1")["city"] == "Paris"
+    assert rig.worlds["a"].record("1")["phone"] == "+33123456789"
+
+
+def test_a_delete_archives_elsewhere_and_is_a_tombstone(tmp_path: Path) -> None:
+    """A record gone in two cycles archives its client in the other systems and is never created again."""
+    rig = make_rig(tmp_path)
+    for number in range(3):
+        rig.worlds["a"].add(name=f"Client number {number}", email=f"c{number}@example.fr")
+    rig.settle()
+    rig.worlds["b"].remove("1")
+    for _ in range(4):
+        rig.cycle()
+    assert rig.worlds["a"].record("1")["archived"] is True
+    assert rig.worlds["c"].record("1")["archived"] is True
+    assert rig.worlds["b"].ids() == ["2", "3"]
+
+
+def test_a_mass_delete_is_held_as_one_set(tmp_path: Path) -> None:
+    """More deletes than the brake allows are held together, and released once by name."""
+    rig = make_rig(tmp_path)
+    for number in range(20):
+        rig.worlds["a"].add(name=f"Maison {chr(65 + number)}{chr(97 + number)}x", email=f"c{number}@example.fr")
+    rig.settle()
+    for number in range(1, 9):
+        rig.worlds["a"].remove(str(number))
+    for _ in range(3):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert len(hold.items) == 8
+    assert not any(rig.worlds["b"].record(str(number))["archived"] for number in range(1, 21))
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 8
+    assert rig.holds() == []
