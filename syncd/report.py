@@ -490,3 +490,14 @@ def write_document(tenant: str, row: WriteRow) -> Document:
 
 def _plain(value: Maybe) -> Value:
     return None if value is UNKNOWN else value
+
+
+def progress(store: Store, since: datetime) -> str:
+    """How far a cycle is that began after `since`, in a few words."""
+    with store.reading() as tx:
+        walks = {row.system: row for row in reversed(tx.walks(limit=PAGE_ROWS // 10)) if row.started_at >= since}
+        writes = len(tx.writes((WriteState.WAITING, WriteState.SENDING)))
+    words = [
+        f"{row.system} {row.records}{'...' if row.outcome is WalkOutcome.RUNNING else ''}" for row in walks.values()
+    ]
+    return ", ".join([*(["read " + " ".join(words)] if words else []), f"{writes} writes wait"])

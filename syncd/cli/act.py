@@ -5,26 +5,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from contextlib import closing
-from typing import Any
+from typing import TypeVar
 
 import click
 
 from syncd import report
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, Scene, actor, consent, locate, options, scene, wrong
+from syncd.cli.frame import DONE, Call, Scene, actor, consent, locate, options, scene, usage
 from syncd.cli.status import show_conflict, show_hold
 from syncd.config import TenantConfig
-from syncd.core.model import Kind, Value, is_group, kind_of, parts_of
+from syncd.engine.operate import Operator
 from syncd.store import ConflictRow, HoldRow, HoldState, Store, Tx, WriteRow, WriteState
-from syncd.tenant import Tenant, open_tenant
+from syncd.tenant import open_tenant
 
 NEXT_CYCLE = "The next cycle acts on it (`syncd sync`)."
 
 
-def _owner(found: Scene, what: str, identifier: str, look: Callable[[Tx, str], object | None], where: str) -> TenantConfig:
+def _owner(
+    found: Scene, what: str, identifier: str, look: Callable[[Tx, str], object | None], where: str
+) -> TenantConfig:
     def known(store: Store) -> bool:
         with store.reading() as tx:
             return look(tx, identifier) is not None
@@ -34,20 +34,26 @@ def _owner(found: Scene, what: str, identifier: str, look: Callable[[Tx, str], o
 
 def _hold(store: Store, identifier: str) -> HoldRow:
     with store.reading() as tx:
-        row = tx.hold(identifier)
-    return row if row is not None else wrong(f"hold {identifier} is gone", "`syncd holds` lists the open ones.")
+        return _there(tx.hold(identifier), identifier)
 
 
 def _conflict(store: Store, identifier: str) -> ConflictRow:
     with store.reading() as tx:
-        row = tx.conflict(identifier)
-    return row if row is not None else wrong(f"conflict {identifier} is gone", "`syncd conflicts` lists them.")
+        return _there(tx.conflict(identifier), identifier)
 
 
 def _write(store: Store, identifier: str) -> WriteRow:
     with store.reading() as tx:
-        row = tx.write(identifier)
-    return row if row is not None else wrong(f"write {identifier} is gone", "`syncd outbox` lists the open ones.")
+        return _there(tx.write(identifier), identifier)
+
+
+Row = TypeVar("Row")
+
+
+def _there(row: Row | None, identifier: str) -> Row:
+    if row is None:
+        raise usage(fault=f"{identifier} has just been removed", step="List again what is there.")
+    return row
 
 
 def _tell(call: Call, key: str, document: report.Document, words: str) -> int:
@@ -60,8 +66,12 @@ def _tell(call: Call, key: str, document: report.Document, words: str) -> int:
 
 @click.command()
 @click.argument("conflict")
-@click.option("--take", metavar="SYSTEM|golden|base", help="Take the value of this system, of the golden record, or the last agreed one.")
-@click.option("--value", metavar="V", help='Take this value; groups and lists as JSON: \'{"city": "Lille"}\'. "" empties the field.')
+@click.option(
+    "--take",
+    metavar="SYSTEM|golden|base",
+    help="Take the value of this system, of the golden record, or the last agreed one.",
+)
+@click.option("--value", metavar="V", help='Take this value; "" empties the field.')
 @options
 def resolve(call: Call, conflict: str, take: str | None, value: str | None) -> int:
     r"""Settle a conflict, or settle it otherwise than the rule did. The value goes to every system.
@@ -71,15 +81,13 @@ def resolve(call: Call, conflict: str, take: str | None, value: str | None) -> i
              syncd resolve k3 --value "+33 1 42 68 53 00"
     """
     if (take is None) == (value is None):
-        wrong("say either --take or --value", "See `syncd resolve --help`.")
+        raise usage(fault="say either --take or --value", step="See `syncd resolve --help`.")
     found = scene(call)
     tenant = _owner(found, "conflict", conflict, Tx.conflict, "syncd conflicts")
-    with closing(open_tenant(found.service, tenant)) as one:
-        row = _conflict(one.store, conflict)
+    with open_tenant(found.service, tenant) as one:
         if take is not None:
-            _check_take(row, take)
-        one.engine.resolve(conflict, take, None if value is None else typed(row.unit, value), actor())
-        row = _conflict(one.store, conflict)
+            _check_take(_conflict(one.store, conflict), take)
+        row = one.operator(actor()).resolve(conflict, take=take, value=value)
     document = report.conflict_document(tenant.name, row)
     if call.json:
         output.document({"conflict": document})
@@ -92,38 +100,9 @@ def resolve(call: Call, conflict: str, take: str | None, value: str | None) -> i
 def _check_take(row: ConflictRow, take: str) -> None:
     candidates = dict.fromkeys([*(str(each["system"]) for each in row.candidates), "golden", "base"])
     if take not in candidates:
-        wrong(f"conflict {row.conflict} has no candidate {take!r}", f"Take one of: {', '.join(candidates)}.")
-
-
-def typed(unit: str, text: str) -> Value:
-    """The value of a unit that a person typed on the command line. Raises UsageError where it cannot be one."""
-    if text == "":
-        return None
-    kind = kind_of(parts_of(unit)[0])
-    if is_group(unit) or kind in (Kind.CONTACTS, Kind.NOTES):
-        return _structured(unit, text)
-    if kind is Kind.FLAG:
-        flags = {"true": True, "yes": True, "false": False, "no": False}
-        return flags[text.lower()] if text.lower() in flags else wrong(f"{text!r} is no value of {unit}", "Write true or false.")
-    if kind is Kind.DAYS:
-        return int(text) if text.isascii() and text.isdecimal() else wrong(f"{text!r} is no value of {unit}", "Write a whole number of days.")
-    return text
-
-
-def _structured(unit: str, text: str) -> Value:
-    if unit == "name" and not text.lstrip().startswith("{"):
-        return {"name": text}
-    hint = f"Write JSON with some of: {', '.join(parts_of(unit))}." if is_group(unit) else "Write a JSON list."
-    try:
-        value: Any = json.loads(text)
-    except ValueError:
-        wrong(f"the value of {unit} is no JSON", hint)
-    if not isinstance(value, dict if is_group(unit) else list):
-        wrong(f"the value of {unit} has the wrong shape", hint)
-    if is_group(unit) and not value.keys() <= set(parts_of(unit)):
-        wrong(f"{unit} has no part {', '.join(sorted(value.keys() - set(parts_of(unit))))}", hint)
-    made: Value = value
-    return made
+        raise usage(
+            fault=f"conflict {row.conflict} has no candidate {take!r}", step=f"Take one of: {', '.join(candidates)}."
+        )
 
 
 @click.command()
@@ -140,7 +119,7 @@ def release(call: Call, hold: str, *, yes: bool) -> int:
     return _decide_hold(
         call,
         hold,
-        lambda one, who: one.engine.release(hold, who),
+        lambda who: who.release(hold),
         question="Release this hold?",
         yes=yes,
         done="released",
@@ -156,23 +135,22 @@ def refuse(call: Call, hold: str) -> int:
     \b
     Example: syncd refuse h4
     """
-    return _decide_hold(call, hold, lambda one, who: one.engine.refuse(hold, who), question=None, yes=True, done="refused")
+    return _decide_hold(call, hold, lambda who: who.refuse(hold), question=None, yes=True, done="refused")
 
 
 def _decide_hold(
-    call: Call, hold: str, decide: Callable[[Tenant, str], object], *, question: str | None, yes: bool, done: str
+    call: Call, hold: str, decide: Callable[[Operator], HoldRow], *, question: str | None, yes: bool, done: str
 ) -> int:
     found = scene(call)
     tenant = _owner(found, "hold", hold, Tx.hold, "syncd holds --all")
-    with closing(open_tenant(found.service, tenant)) as one:
+    with open_tenant(found.service, tenant) as one:
         row = _hold(one.store, hold)
         if row.state is not HoldState.OPEN:
-            wrong(f"hold {hold} is {row.state.value} already", "`syncd holds` lists the open ones.")
+            raise usage(fault=f"hold {hold} is {row.state.value} already", step="`syncd holds` lists the open ones.")
         if question is not None and not yes:
             show_hold(report.hold_document(tenant.name, row), err=True)
             consent(question, given=yes)
-        decide(one, actor())
-        row = _hold(one.store, hold)
+        row = decide(one.operator(actor()))
     words = f"{hold} is {done}. {NEXT_CYCLE}"
     return _tell(call, "hold", report.hold_document(tenant.name, row), words)
 
@@ -181,17 +159,16 @@ def _decide_hold(
 @click.argument("write")
 @options
 def retry(call: Call, write: str) -> int:
-    r"""Try a parked or waiting write again with the next cycle, as if it had never failed.
+    r"""Send a parked write again with the next cycle, as if it had never failed.
 
     \b
     Example: syncd retry w7
     """
     found = scene(call)
     tenant = _owner(found, "write", write, Tx.write, "syncd outbox")
-    with closing(open_tenant(found.service, tenant)) as one:
+    with open_tenant(found.service, tenant) as one:
         _refuse_closed(_write(one.store, write))
-        one.engine.retry(write, actor())
-        row = _write(one.store, write)
+        row = one.operator(actor()).retry(write)
     return _tell(call, "write", report.write_document(tenant.name, row), f"{write} will be tried again. {NEXT_CYCLE}")
 
 
@@ -200,31 +177,32 @@ def retry(call: Call, write: str) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options
 def drop(call: Call, write: str, *, yes: bool) -> int:
-    r"""Give up a write. If the reason for it still holds, the next cycle decides again. Shows it and asks.
+    r"""Give up a write; it is planned again only when something changes about the client. Shows it and asks.
 
     \b
     Example: syncd drop w7 --yes
     """
     found = scene(call)
     tenant = _owner(found, "write", write, Tx.write, "syncd outbox")
-    with closing(open_tenant(found.service, tenant)) as one:
+    with open_tenant(found.service, tenant) as one:
         row = _write(one.store, write)
         _refuse_closed(row)
         if not yes:
             _show_intent(report.write_document(tenant.name, row))
             consent("Drop this write?", given=yes)
-        one.engine.drop(write, actor())
-        row = _write(one.store, write)
+        row = one.operator(actor()).drop(write)
     return _tell(call, "write", report.write_document(tenant.name, row), f"{write} is dropped.")
 
 
 def _refuse_closed(row: WriteRow) -> None:
     if row.state in (WriteState.DONE, WriteState.DROPPED):
-        wrong(f"write {row.write} is {row.state.value} already", "`syncd outbox` lists the open ones.")
+        raise usage(fault=f"write {row.write} is {row.state.value} already", step="`syncd outbox` lists the open ones.")
 
 
 def _show_intent(document: report.Document) -> None:
     record = document["external_id"] or "a new record"
-    output.note(f"{document['write']}: {document['action']} {record} in {document['system']} for client {document['client']}")
+    output.note(
+        f"{document['write']}: {document['action']} {record} in {document['system']} for client {document['client']}"
+    )
     for field, value in document["fields"].items():
         output.note(f"    {field}: {output.shown(value)}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +16,23 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from syncd import log, report
 from syncd.cli import output
-from syncd.cli.frame import DONE, FAILED, WOULD_WRITE, Call, Scene, error_document, now, opened, options, scene, single, wrong
+from syncd.cli.frame import (
+    DONE,
+    FAILED,
+    WOULD_WRITE,
+    Call,
+    Scene,
+    error_document,
+    now,
+    opened,
+    options,
+    scene,
+    single,
+    usage,
+)
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.config.shape import seconds
 from syncd.errors import SyncdError
-from syncd.store import WalkOutcome
 from syncd.tenant import open_tenant
 
 TENANTS_AT_ONCE: Final = 8
@@ -46,8 +57,22 @@ class Duration(click.ParamType[float]):
 
 @click.command()
 @click.option("--until-quiet", is_flag=True, help="Repeat until nothing is pending.")
-@click.option("--cycles", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="At most so many, with --until-quiet.")
-@click.option("--wait", type=Duration(), default="5s", show_default=True, metavar="TIME", help="With --until-quiet, wait for timers that end within this time.")
+@click.option(
+    "--cycles",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="At most so many, with --until-quiet.",
+)
+@click.option(
+    "--wait",
+    type=Duration(),
+    default="5s",
+    show_default=True,
+    metavar="TIME",
+    help="With --until-quiet, wait for timers that end within this time.",
+)
 @options
 def sync(call: Call, cycles: int, wait: float, *, until_quiet: bool) -> int:
     r"""Run one cycle of every tenant now: pull, decide, write.
@@ -81,7 +106,7 @@ def cycle_tenant(
     """Run the cycles of one tenant under its lock; what went wrong becomes part of the document (`error`)."""
     with log.context(tenant=tenant.name):
         try:
-            with closing(open_tenant(service, tenant)) as one, one.store.hold_lock():
+            with open_tenant(service, tenant) as one, one.store.hold_lock():
                 reports = one.engine.sync(until_quiet=until_quiet, cycles=cycles, wait_seconds=wait_seconds)
                 document = report.synced(tenant.name, reports, one.engine.quiet())
                 return {**document, **report.standstill(one.store, [system.name for system in tenant.policy.systems])}
@@ -126,7 +151,10 @@ def _side_by_side(found: Scene, run: Callable[[TenantConfig], report.Document]) 
         with places:
             results[tenant.name] = run(tenant)
 
-    threads = [threading.Thread(target=work, args=(tenant,), name=f"tenant-{tenant.name}", daemon=True) for tenant in found.tenants]
+    threads = [
+        threading.Thread(target=work, args=(tenant,), name=f"tenant-{tenant.name}", daemon=True)
+        for tenant in found.tenants
+    ]
     for thread in threads:
         thread.start()
     with _progress(found) as look:
@@ -163,7 +191,9 @@ def show_result(result: Mapping[str, Any]) -> None:
         output.say(f"{result['tenant']}: failed ({error['code']}): {error['message']}")
         output.say(f"  next: {error['next']}")
         return
-    output.say(f"{result['tenant']}: {output.counted(len(result['cycles']), 'cycle')}, {'quiescent' if result['quiescent'] else 'not quiescent'}")
+    output.say(
+        f"{result['tenant']}: {output.counted(len(result['cycles']), 'cycle')}, {'quiescent' if result['quiescent'] else 'not quiescent'}"
+    )
     show_counts(result["cycles"])
     show_rest(result)
 
@@ -190,15 +220,21 @@ def show_rest(result: Mapping[str, Any]) -> None:
     for reason in result["reasons"]:
         output.say(f"  pending: {reason}")
     for hold in result["holds"]:
-        output.say(f"  held: {hold['hold']} ({hold['kind']}, {output.counted(hold['items'], 'item')}): {hold['reason']}")
+        output.say(
+            f"  held: {hold['hold']} ({hold['kind']}, {output.counted(hold['items'], 'item')}): {hold['reason']}"
+        )
     if result["holds"]:
         output.say("    next: `syncd holds` shows them; `syncd release HOLD` or `syncd refuse HOLD` decides")
     if result["conflicts_open"]:
-        output.say(f"  open: {output.counted(len(result['conflicts_open']), 'conflict')}: {', '.join(result['conflicts_open'][:10])}")
+        output.say(
+            f"  open: {output.counted(len(result['conflicts_open']), 'conflict')}: {', '.join(result['conflicts_open'][:10])}"
+        )
         output.say("    next: `syncd conflicts --open` shows them; `syncd resolve CONFLICT --take SYSTEM` decides")
     for write in result["parked"]:
         error = write["error"] or {}
-        output.say(f"  parked: {write['write']} ({write['system']}, client {write['client']}): {error.get('message', '')} ({error.get('code', '')})")
+        output.say(
+            f"  parked: {write['write']} ({write['system']}, client {write['client']}): {error.get('message', '')} ({error.get('code', '')})"
+        )
         output.say(f"    next: {error.get('next', 'See `syncd outbox --state parked`.')}")
     for system in result["failing"]:
         output.say(f"  {system['state']}: {system['system']}: {system['reason'] or 'no reason was given'}")
@@ -206,7 +242,12 @@ def show_rest(result: Mapping[str, Any]) -> None:
 
 
 @click.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the plan, as JSON, into this file.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the plan, as JSON, into this file.",
+)
 @options
 def plan(call: Call, out: Path | None) -> int:
     r"""Pull, decide, and show every write with before, after, reason and cost; send nothing.
@@ -219,7 +260,7 @@ def plan(call: Call, out: Path | None) -> int:
     """
     found = scene(call)
     tenant = single(found)
-    with log.context(tenant=tenant.name), closing(open_tenant(found.service, tenant)) as one, one.store.hold_lock():
+    with log.context(tenant=tenant.name), open_tenant(found.service, tenant) as one, one.store.hold_lock():
         document = report.plan(tenant.name, tenant.policy.digest, one.engine.plan(), now())
     if out is not None:
         _write_private(out, output.encoded(document))
@@ -233,18 +274,22 @@ def plan(call: Call, out: Path | None) -> int:
 def _write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read: a plan holds personal values."""
     try:
-        with path.open("wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
     except OSError as error:
-        wrong(f"{path} cannot be written ({error.strerror})", "Name another file with --out.")
+        raise usage(fault=f"{path} cannot be written ({error.strerror})", step="Name another file with --out.") from error
 
 
 def _show_plan(document: Mapping[str, Any]) -> None:
     writes = document["writes"]
-    output.say(f"{document['tenant']}: {document['plan']}: {output.counted(len(writes), 'write')}, {output.counted(document['calls'], 'call')}; nothing was sent")
+    output.say(
+        f"{document['tenant']}: {document['plan']}: {output.counted(len(writes), 'write')}, {output.counted(document['calls'], 'call')}; nothing was sent"
+    )
     for write in writes:
         record = write["external_id"] or "new"
-        output.say(f"{write['action']:8} {write['system']} {record}  client {write['client']}  ({output.counted(write['calls'], 'call')})")
+        output.say(
+            f"{write['action']:8} {write['system']} {record}  client {write['client']}  ({output.counted(write['calls'], 'call')})"
+        )
         for field, after in write["after"].items():
             before = f"{output.shown(write['before'].get(field))} -> " if field in write["before"] else ""
             output.say(f"    {field}: {before}{output.shown(after)}")
@@ -280,7 +325,7 @@ def check(call: Call) -> int:
 def _check_tenant(service: ServiceConfig, tenant: TenantConfig) -> report.Document:
     with log.context(tenant=tenant.name):
         try:
-            with closing(open_tenant(service, tenant)) as one:
+            with open_tenant(service, tenant) as one:
                 return report.findings(tenant.name, one.engine.check())
         except Exception as error:  # noqa: BLE001 - the failure of one tenant never stops the others
             log.get(__name__).error("job_failed", job="check", exc_info=error)

@@ -92,7 +92,9 @@ def options(function: Callable[Concatenate[Call, Options], int]) -> Callable[Opt
 class Front(click.Group):
     """The group of all commands; the one place where errors become words and exit codes."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
         """Run the command line and leave the process. Never returns and shows no traceback."""
         words = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
@@ -183,9 +185,11 @@ def _chosen(call: Call, loaded: Loaded, *, every: bool) -> Scene:
     tenants = tuple(tenant for tenant in loaded.tenants if tenant.name == call.tenant)
     if not tenants:
         names = ", ".join(sorted([*(tenant.name for tenant in loaded.tenants), *loaded.broken])) or "none"
-        wrong(f"there is no tenant {call.tenant!r}", f"The tenants of {loaded.service.folder} are: {names}.")
+        raise usage(
+            fault=f"there is no tenant {call.tenant!r}", step=f"The tenants of {loaded.service.folder} are: {names}."
+        )
     if not tenants[0].enabled and not every:
-        wrong(f"tenant {call.tenant} is disabled", f"Set tenant.enabled = true in {tenants[0].file}.")
+        raise usage(fault=f"tenant {call.tenant} is disabled", step=f"Set tenant.enabled = true in {tenants[0].file}.")
     return Scene(loaded.service, tenants, {})
 
 
@@ -196,7 +200,7 @@ def single(found: Scene) -> TenantConfig:
     if not found.tenants and found.broken:
         raise ConfigError(found.problems)
     names = ", ".join(tenant.name for tenant in found.tenants) or "none"
-    wrong("this command works on one tenant", f"Name one with --tenant; there are: {names}.")
+    raise usage(fault="this command works on one tenant", step=f"Name one with --tenant; there are: {names}.")
 
 
 @contextmanager
@@ -223,16 +227,16 @@ def locate(found: Scene, what: str, identifier: str, holds: Callable[[Store], bo
         return owners[0]
     if not owners:
         names = ", ".join(tenant.name for tenant in found.tenants) or "no tenant"
-        wrong(f"there is no {what} {identifier!r} in {names}", f"`{where}` lists them.")
+        raise usage(fault=f"there is no {what} {identifier!r} in {names}", step=f"`{where}` lists them.")
     names = ", ".join(tenant.name for tenant in owners)
-    wrong(f"{what} {identifier} exists in several tenants: {names}", "Name one with --tenant.")
+    raise usage(fault=f"{what} {identifier} exists in several tenants: {names}", step="Name one with --tenant.")
 
 
-def wrong(message: str, next_step: str) -> NoReturn:
-    """Raise a UsageError that says what to do next."""
-    error = UsageError(message)
-    error.next_step = next_step
-    raise error
+def usage(*, fault: str, step: str) -> UsageError:
+    """A UsageError that says what to do next."""
+    error = UsageError(fault)
+    error.next_step = step
+    return error
 
 
 def consent(question: str, *, given: bool) -> None:
@@ -240,7 +244,7 @@ def consent(question: str, *, given: bool) -> None:
     if given:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        wrong("this needs consent, and there is no terminal to ask on: nothing was done", "Add --yes.")
+        raise usage(fault="this needs consent, and there is no terminal to ask on: nothing was done", step="Add --yes.")
     click.confirm(question, abort=True, err=True)
 
 

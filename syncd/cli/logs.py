@@ -14,10 +14,11 @@ from typing import IO, Any, Final
 import click
 
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, now, options, wrong
+from syncd.cli.frame import DONE, Call, now, options, usage
 from syncd.config import find_folder, load
 from syncd.config.shape import seconds
-from syncd.log import EVENTS, KEPT_FILES
+from syncd.log import EVENTS
+from syncd.log.file import KEPT_FILES
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 POLL_SECONDS: Final = 0.25
@@ -84,9 +85,9 @@ def log_command(
     """
     service = load(find_folder(call.config)).service
     if service.log_file is None:
-        wrong("no log file is kept", f"Set log.file in {service.folder / 'syncd.toml'}.")
+        raise usage(fault="no log file is kept", step=f"Set log.file in {service.folder / 'syncd.toml'}.")
     if event is not None and event not in EVENTS:
-        wrong(f"there is no event {event!r}", f"The events are: {', '.join(sorted(EVENTS))}.")
+        raise usage(fault=f"there is no event {event!r}", step=f"The events are: {', '.join(sorted(EVENTS))}.")
     start = None if since is None else _since(since)
     wanted = Filter(call.tenant, system, client, cycle, event, level, start)
     broken = 0
@@ -111,7 +112,8 @@ def _since(text: str) -> datetime:
     try:
         return moment(text)
     except ValueError:
-        wrong(f"--since {text!r} is neither a duration nor a time", "Write 30m, 2h, 1d, or 2026-11-21T08:00 (UTC).")
+        fault = f"--since {text!r} is neither a duration nor a time"
+        raise usage(fault=fault, step="Write 30m, 2h, 1d, or 2026-11-21T08:00 (UTC).") from None
 
 
 def moment(text: str) -> datetime:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from typing import Any, Final
 
 import click
 
 from syncd import report
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, locate, opened, options, scene, wrong
+from syncd.cli.frame import DONE, Call, locate, opened, options, scene, usage
 from syncd.cli.status import listed, print_listing, show_conflict, show_hold, show_writes
 from syncd.core.model import FIELDS
 from syncd.store import ClientState, HoldKind
@@ -65,10 +64,10 @@ def show(call: Call, client: str) -> int:
     """
     found = scene(call)
     tenant = locate(found, "client", client, lambda store: _has_client_in(store, client), "syncd clients")
-    with closing(open_tenant(found.service, tenant)) as one:
+    with open_tenant(found.service, tenant) as one:
         document = report.show(one.store, tenant.name, client, one.engine.systems)
     if document is None:
-        wrong(f"client {client} is gone", "`syncd clients` lists those that are there.")
+        raise usage(fault=f"client {client} is gone", step="`syncd clients` lists those that are there.")
     if call.json:
         output.document(document)
     else:
@@ -82,19 +81,34 @@ def _has_client_in(store: Any, client: str) -> bool:
 
 
 def _show_client(document: Mapping[str, Any]) -> None:
-    alias = "" if document["asked_for"] == document["client"] else f" (asked for {document['asked_for']}, merged into it)"
+    alias = (
+        "" if document["asked_for"] == document["client"] else f" (asked for {document['asked_for']}, merged into it)"
+    )
     output.say(f"{document['client']}  {document['tenant']}  {document['state']}{alias}")
     sides = document["sides"]
     golden = document["fields"]
-    names = [name for name in (*FIELDS, *sorted(_customs(document))) if any(name in fields for fields in (golden, *(side["fields"] for side in sides)))]
-    rows = [(name, _known(golden, name), *(_marked(side, name) for side in sides if side["state"] != "apart")) for name in names]
+    names = [
+        name
+        for name in (*FIELDS, *sorted(_customs(document)))
+        if any(name in fields for fields in (golden, *(side["fields"] for side in sides)))
+    ]
+    rows = [
+        (name, _known(golden, name), *(_marked(side, name) for side in sides if side["state"] != "apart"))
+        for name in names
+    ]
     headings = [f"{side['system']} {side['external_id']}" for side in sides if side["state"] != "apart"]
     output.table(("field", "golden", *headings), rows)
     output.say("= as golden   ~ the same as this system can tell   ! differs   blank: the system does not say")
     for side in sides:
-        state = side["state"] if side["record_state"] in (None, "present") else f"{side['state']}, record {side['record_state']}"
+        state = (
+            side["state"]
+            if side["record_state"] in (None, "present")
+            else f"{side['state']}, record {side['record_state']}"
+        )
         reason = f": {side['reason']}" if side["reason"] else ""
-        output.say(f"  {side['system']} {side['external_id']}: {state}, matched by {side['matched_by'] or 'itself'}{reason}")
+        output.say(
+            f"  {side['system']} {side['external_id']}: {state}, matched by {side['matched_by'] or 'itself'}{reason}"
+        )
     for row in document["standings"]:
         reason = f": {row['reason']}" if row["reason"] else ""
         output.say(f"  {row['system']}: {row['state']}{' (drift)' if row['drift'] else ''}{reason}")
@@ -131,7 +145,7 @@ def records(call: Call, system: str | None, limit: int | None) -> int:
     found = scene(call)
     known = {each.name for tenant in found.tenants for each in tenant.policy.systems}
     if system is not None and system not in known:
-        wrong(f"there is no system {system!r}", f"The systems are: {', '.join(sorted(known))}.")
+        raise usage(fault=f"there is no system {system!r}", step=f"The systems are: {', '.join(sorted(known))}.")
     items = listed(found, lambda store, tenant: report.records(store, tenant, system=system, limit=limit), limit)
     return print_listing(call, found, "records", items, _show_records)
 
@@ -175,7 +189,9 @@ def links(call: Call, limit: int | None) -> int:
         return found.exit(DONE)
     code = print_listing(call, found, "links", items, _show_links)
     if proposals:
-        output.say(f"{output.counted(len(proposals), 'proposal')}: accept with `syncd release HOLD`, refuse with `syncd refuse HOLD`")
+        output.say(
+            f"{output.counted(len(proposals), 'proposal')}: accept with `syncd release HOLD`, refuse with `syncd refuse HOLD`"
+        )
     for hold in proposals:
         show_hold(hold)
     return code
@@ -185,7 +201,10 @@ def _show_links(rows: Iterable[Mapping[str, Any]]) -> None:
     output.table(
         ("client", "tenant", "system", "record", "state", "matched by", "linked"),
         (
-            (*(row[name] for name in ("client", "tenant", "system", "external_id", "state", "matched_by")), row["linked_at"])
+            (
+                *(row[name] for name in ("client", "tenant", "system", "external_id", "state", "matched_by")),
+                row["linked_at"],
+            )
             for row in rows
         ),
     )

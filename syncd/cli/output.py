@@ -74,9 +74,9 @@ def encoded(content: Mapping[str, Any]) -> bytes:
 
 
 def _write(content: bytes) -> None:
-    target = click.get_binary_stream("stdout")
-    target.write(content)
-    target.flush()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def error(content: Mapping[str, Any], *, as_json: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
 from itertools import islice
 from typing import Any, Final
 
@@ -35,7 +34,9 @@ def listed(found: Scene, lister: Lister, limit: int | None = None) -> Iterator[r
                 yield item
 
 
-def print_listing(call: Call, found: Scene, name: str, items: Iterator[report.Document], show: Callable[[list[report.Document]], None]) -> int:
+def print_listing(
+    call: Call, found: Scene, name: str, items: Iterator[report.Document], show: Callable[[list[report.Document]], None]
+) -> int:
     """Print items as one JSON document, or as text as far as text is of use."""
     if call.json:
         output.stream(name, items, {"problems": found.problems} if found.broken else None)
@@ -52,7 +53,7 @@ def print_listing(call: Call, found: Scene, name: str, items: Iterator[report.Do
 
 def tenant_status(service: ServiceConfig, tenant: TenantConfig) -> report.Document:
     """The status document of one tenant."""
-    with closing(open_tenant(service, tenant)) as one:
+    with open_tenant(service, tenant) as one:
         modes = {system.name: (system.provider, system.mode.value) for system in tenant.policy.systems}
         return report.status(one.store, tenant.name, modes, one.engine.quiet())
 
@@ -85,12 +86,25 @@ def show_status(tenant: Mapping[str, Any]) -> None:
     quiet = "quiescent" if tenant["quiescent"] else f"not quiescent: {'; '.join(tenant['reasons'])}"
     output.say(f"{tenant['tenant']}: {output.counted(counts['total'], 'client')}, {quiet}")
     open_ones = [f"{tenant['conflicts_open']} conflicts open", f"{tenant['holds_open']} holds open"]
-    hints = [hint for count, hint in ((tenant["conflicts_open"], "`syncd conflicts --open`"), (tenant["holds_open"], "`syncd holds`")) if count]
+    hints = [
+        hint
+        for count, hint in (
+            (tenant["conflicts_open"], "`syncd conflicts --open`"),
+            (tenant["holds_open"], "`syncd holds`"),
+        )
+        if count
+    ]
     output.say("  " + ", ".join(open_ones) + (f" (see {' and '.join(hints)})" if hints else ""))
     output.table(
         ("system", "clients#", "in sync#", "pending#", "held#", "excluded#", "failing#", "drift#", "records#"),
         (
-            (system["system"], counts["total"], *(system["counts"][name] for name in report.STANDINGS), system["drift"], system["records"])
+            (
+                system["system"],
+                counts["total"],
+                *(system["counts"][name] for name in report.STANDINGS),
+                system["drift"],
+                system["records"],
+            )
             for system in tenant["systems"]
         ),
     )
@@ -100,7 +114,11 @@ def show_status(tenant: Mapping[str, Any]) -> None:
         (
             (
                 *(system[name] for name in ("system", "provider", "mode", "state")),
-                *((walk["outcome"], output.ago(walk["at"], at), walk["requests"]) if (walk := system["last_walk"]) else ("never", "", "")),
+                *(
+                    (walk["outcome"], output.ago(walk["at"], at), walk["requests"])
+                    if (walk := system["last_walk"])
+                    else ("never", "", "")
+                ),
                 *(system["outbox"][name] for name in ("waiting", "in_doubt", "parked")),
             )
             for system in tenant["systems"]
@@ -142,7 +160,9 @@ def show_conflict(row: Mapping[str, Any]) -> None:
     decided = f"{row['winner']} was taken" if row["winner"] else "no value was taken"
     by = f" by {row['decided_by']}" if row["decided_by"] else ""
     outcome = "open: a person decides" if row["status"] == "open" else f"{row['status']}{by}: {decided}"
-    output.say(f"{row['conflict']}  {row['tenant']}/{row['client']}  {row['field']}  ({row['kind']}, rule {row['rule']})  {outcome}")
+    output.say(
+        f"{row['conflict']}  {row['tenant']}/{row['client']}  {row['field']}  ({row['kind']}, rule {row['rule']})  {outcome}"
+    )
     base = output.shown(row["base"]) if row["base_known"] else "(not known)"
     output.say(f"    base           {base}")
     for candidate in row["candidates"]:
@@ -192,7 +212,13 @@ def show_hold(row: Mapping[str, Any], *, err: bool = False) -> None:
 
 @click.command()
 @click.option("--system", metavar="NAME", help="Only writes to this system.")
-@click.option("--state", "states", type=click.Choice([state.value for state in WriteState]), multiple=True, help="Only writes in this state; may be repeated. Default: those that are not done or dropped.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in WriteState]),
+    multiple=True,
+    help="Only writes in this state; may be repeated. Default: those that are not done or dropped.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @options
 def outbox(call: Call, system: str | None, states: tuple[str, ...], limit: int | None) -> int:
@@ -230,4 +256,3 @@ def show_writes(rows: Iterable[Mapping[str, Any]]) -> None:
             error = row["error"]
             output.say(f"{row['write']}: {error.get('message', '')} ({error.get('code', '')})")
             output.say(f"  next: {error.get('next', '')}")
-

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from rapidfuzz import process
 
 MAX_SHOWN_CHARACTERS: Final = 60
@@ -101,7 +100,7 @@ def _quoted(text: str) -> str:
     return json.dumps(cut)
 
 
-def _explained(detail: ErrorDetails, location: Sequence[int | str], model: type[BaseModel]) -> tuple[str, str]:
+def _explained(detail: Mapping[str, Any], location: Sequence[int | str], model: type[BaseModel]) -> tuple[str, str]:
     kind, value = detail["type"], detail["input"]
     context: Mapping[str, Any] = detail.get("ctx", {})
     last = str(location[-1]) if location else ""

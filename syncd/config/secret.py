@@ -19,7 +19,7 @@ CONTAINER_SECRETS: Final = Path("/run/secrets")
 """Where container engines put secrets, readable by every user of a container that has only one."""
 
 
-class Unresolved(Exception):  # noqa: N818 - it reads as the sentence it makes
+class Unresolved(Exception):
     """A reference that leads to no secret. `found` and `allowed` make up the problem; neither holds the value."""
 
     def __init__(self, found: str, allowed: str) -> None:

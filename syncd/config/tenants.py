@@ -36,6 +36,11 @@ from syncd.core.model import (
 from syncd.core.predicate import compile_predicate
 
 UNSHOWN: Final = "a text that is not shown"
+UNRESOLVED: Final = "unresolved"
+"""What a provider's check sees in place of a secret that could not be, or need not be, resolved."""
+
+NAMES_OF_USERS: Final = frozenset({"username", "client_id"})
+"""Keys that may be references like secrets, and may as well be written out."""
 
 _OWN_KEYS: Final = frozenset(System.model_fields)
 _PAIRS: Final = (("username", "password"), ("client_id", "client_secret"))
@@ -139,7 +144,7 @@ def _check_keys(place: tuple[str, ...], extra: Mapping[str, Any], provider: Any,
     allowed = {*_OWN_KEYS, *provider.option_keys, *provider.secret_keys}
     for key, value in extra.items():
         if key in provider.secret_keys:
-            if not secret.is_reference(value):
+            if not secret.is_reference(value) and key not in NAMES_OF_USERS:
                 problems.add(dotted((*place, key)), f"{UNSHOWN}, and no reference to a secret", secret.FORMS)
         elif key not in provider.option_keys:
             _, names = unknown(key, allowed)
@@ -175,7 +180,6 @@ class _System:
     def settings(self) -> providers.Settings:
         """What the provider is built with; for a disabled tenant without its secrets."""
         keys = self.keys
-        secrets = frozenset() if self.file.tenant.enabled else self.provider.secret_keys
         return providers.Settings(
             system=self.name,
             provider=keys.provider,
@@ -186,7 +190,7 @@ class _System:
             page_size=keys.page_size,
             insecure_loopback=self.around.insecure_loopback,
             context=Context(self.file.tenant.country, self.file.tenant.language),
-            options={key: value for key, value in self.options.items() if key not in secrets},
+            options={key: value for key, value in self.options.items() if value != UNRESOLVED},
         )
 
     def connection(self) -> str:
@@ -196,7 +200,10 @@ class _System:
 
     def decides(self) -> dict[str, Any]:
         """The keys that decide what is read, compared and written; neither secrets nor the pace."""
-        extra = {key: value for key, value in self.extra.items() if key not in self.provider.secret_keys}
+        secrets = self.provider.secret_keys
+        extra = {
+            key: value for key, value in self.extra.items() if key not in secrets and not secret.is_reference(value)
+        }
         own = self.keys.model_dump(include={"provider", "mode", "only", "on_delete", "base_url"})
         return {"name": self.name, **own, "options": extra}
 
@@ -223,13 +230,15 @@ class _System:
         return len(self.problems.lines) == before
 
     def _resolve(self) -> None:
-        """Fill `options`. What cannot be resolved, or need not be, is given to the provider's check as a word."""
+        """Fill `options`. A reference is resolved under any key; what cannot be, or need not be, is left as a word."""
         for key, value in self.extra.items():
-            if key not in self.provider.secret_keys:
-                self.options[key] = value
+            self.options[key] = value
+            if not secret.is_reference(value):
+                if key in self.provider.secret_keys - NAMES_OF_USERS:
+                    self.options[key] = UNRESOLVED
                 continue
-            self.options[key] = "unresolved"
-            if self.file.tenant.enabled and secret.is_reference(value):
+            self.options[key] = UNRESOLVED
+            if self.file.tenant.enabled:
                 try:
                     self.options[key] = secret.resolve(value, self.around.environment, self.around.warn)
                 except secret.Unresolved as error:
@@ -262,7 +271,7 @@ class _System:
 
     def _check_addresses(self) -> None:
         urls: dict[str, object] = {"base_url": self.keys.base_url}
-        urls.update({key: value for key, value in self.extra.items() if key.endswith("_url") and key in self.options})
+        urls.update({key: value for key, value in self.options.items() if key.endswith("_url") and value != UNRESOLVED})
         for key, value in urls.items():
             if value is None:
                 continue

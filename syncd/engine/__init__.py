@@ -267,10 +267,14 @@ class Engine:
         with self.store.writing() as tx:
             rows = tx.systems()
             for name, system in self.systems.items():
-                if name in rows:
-                    system.provider.learned.update(rows[name].learned)
-                else:
-                    tx.put_system(new_system(system))
+                row = rows.get(name) or new_system(system)
+                system.provider.learned.update(row.learned)
+                scope = scope_of(system)
+                if row.scope not in (None, scope):
+                    tx.set_meta(f"rebase:{name}", "yes")
+                    row = replace(row, account=None, baseline=False)
+                    _log.warning("scope_changed", system=name)
+                tx.put_system(replace(row, scope=scope))
             if tx.get_meta("policy") != self.policy.digest:
                 tx.mark_all_dirty()
                 tx.set_meta("policy", self.policy.digest)
@@ -353,9 +357,17 @@ class Engine:
     def _push(self, cycle: str, pushed: dict[str, Pushed]) -> int:
         """Push every outbox once; returns how many writes were tried."""
         before = sum(each.sent + each.failed for each in pushed.values())
-        due = [system for name, system in self.systems.items() if not pushed[name].paused]
+        now = self.clock()
         with self.store.reading() as tx:
-            due = [system for system in due if tx.waiting(system.name, self.clock(), 1)]
+            rows = tx.systems()
+            due = [
+                system
+                for name, system in self.systems.items()
+                if not pushed[name].paused
+                and rows[name].state is not SystemState.PAUSED
+                and (rows[name].paused_until is None or rows[name].paused_until <= now)
+                and tx.waiting(name, now, 1)
+            ]
         for system, result in zip(due, self._each(lambda each: push(self._lane(each, cycle)), due), strict=True):
             total = pushed[system.name]
             for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):
@@ -399,6 +411,15 @@ class Engine:
                 tx.put_system(replace(state, learned=dict(system.provider.learned)))
         _log.info("cycle_ended", cycle=cycle, writes=writes, conflicts=total.conflicts, holds=total.holds)
         return report
+
+
+def scope_of(system: System) -> str:
+    """A digest of the settings that say what a system lists: where it is and which account, never how it is logged into."""
+    settings = system.provider.settings
+    secret = getattr(system.provider, "secret_keys", frozenset())
+    named = ("company_id", "business_id", "dialect", "instance", "world")
+    options = {key: str(settings.options[key]) for key in named if settings.options.get(key) is not None and key not in secret}
+    return digest([settings.provider, settings.base_url, options])
 
 
 @contextmanager

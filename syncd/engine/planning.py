@@ -56,11 +56,16 @@ def plan_client(
         held=scope.held_clients.get(draft.client.client),
         held_units=frozenset(draft.held_units) | held_units,
     )
-    if draft.client.state is ClientState.MERGED:
-        return outbound
+    if not live:
+        return _give_up(open_writes, scope)
     for system in scope.systems.values():
         _plan_system(bundle, draft, wish, system, scope, open_writes.get(system.name), outbound)
     return outbound
+
+
+def _give_up(open_writes: Mapping[str, WriteRow], scope: Scope) -> Outbound:
+    """A client that is no more wants nothing written; what is on its way is observed when it arrives."""
+    return Outbound([_dropped(row, scope) for row in open_writes.values() if row.state in (WriteState.WAITING, WriteState.PARKED)])
 
 
 def _plan_system(

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from syncd import log
 from syncd.engine.observe import digest, mark_missing, observe
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
-from syncd.store import SystemRow, SystemState, WalkOutcome, WalkRow
+from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
 
 if TYPE_CHECKING:
     from syncd.core.model import Policy
     from syncd.engine.systems import System
     from syncd.providers import Listed, Page
-    from syncd.store import RecordRow, Store
+    from syncd.store import RecordRow, Store, Tx
 
 PAGES_MAX = 200_000
 """Pages in one walk; a system that goes on longer than this does not end."""
@@ -44,6 +44,7 @@ class Walk:
     doubts: list[str] = field(default_factory=list)
     quarantined: set[str] = field(default_factory=set)
     ended: bool = False
+    rebasing: bool = False
 
 
 def pull(
@@ -56,9 +57,10 @@ def pull(
         state = tx.systems().get(system.name)
         row = WalkRow(tx.new_ids("p", 1)[0], cycle, system.name, clock())
         tx.put_walk(row)
+        rebasing = tx.get_meta(f"rebase:{system.name}") == "yes"
     if state is not None and state.paused_until is not None and state.paused_until > clock():
         return _finish(store, system, Walk(row), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock())
-    walk = Walk(row)
+    walk = Walk(row, rebasing=rebasing)
     try:
         _pin_account(store, system, clock)
         _read_pages(store, system, policy, walk, clock, sweep=sweep)
@@ -67,7 +69,9 @@ def pull(
         outcome, reason = WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
     else:
         outcome, reason = _judge(walk, known)
-        if outcome == WalkOutcome.COMPLETE:
+        if outcome is WalkOutcome.COMPLETE and walk.rebasing:
+            _forget_absent(store, system, walk)
+        elif outcome is WalkOutcome.COMPLETE:
             outcome, reason = _ask_absent(store, system, policy, walk, cycle, clock)
     return _finish(store, system, walk, outcome, reason, requests, clock())
 
@@ -106,6 +110,9 @@ def _read_pages(
         else:
             records, digests = list(page.records), None
         with store.writing() as tx:
+            if walk.rebasing:
+                _part_strangers(tx, system, records)
+            _quarantine(tx, system, page.faults)
             observed = observe(
                 tx,
                 system,
@@ -120,6 +127,40 @@ def _read_pages(
         walk.unbelieved += len(observed.unbelieved)
         walk.ended = page.last
         asked_at = clock()
+
+
+def _part_strangers(tx: Tx, system: System, records: Sequence[Listed]) -> None:
+    """After a change of scope an id may stand for somebody else: a mirror that shares no name and no number with it is forgotten."""
+    stored = tx.records(system.name, [each.external_id for each in records])
+    strangers = [
+        each.external_id
+        for each in records
+        if (old := stored.get(each.external_id)) is not None
+        and not system.match_keys(old.fields) & system.match_keys(system.provider.read(each, old.memory).fields)
+    ]
+    if strangers:
+        tx.forget_records(system.name, strangers)
+        _log.warning("records_rebased", system=system.name, records=len(strangers))
+
+
+def _forget_absent(store: Store, system: System, walk: Walk) -> None:
+    """After a change of scope: what the new scope does not list was not deleted, it is only out of sight."""
+    with store.writing() as tx:
+        absent = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined]
+        tx.forget_records(system.name, absent)
+        tx.set_meta(f"rebase:{system.name}", "")
+    _log.warning("system_rebased", system=system.name, records=len(absent))
+
+
+def _quarantine(tx: Tx, system: System, faults: Sequence[tuple[str, str]]) -> None:
+    """Records that cannot be read are set aside with the reason; the mirror keeps what it knew."""
+    reasons = dict(faults)
+    known = tx.records(system.name, list(reasons))
+    if known:
+        tx.put_records(
+            [replace(row, state=RecordState.QUARANTINED, reason=reasons[external_id]) for external_id, row in known.items()]
+        )
+        tx.mark_dirty_by_records(system.name, list(known))
 
 
 def _note(walk: Walk, page: Page) -> None:
@@ -250,9 +291,10 @@ def _finish(
         tx.put_walk(row)
         state = tx.systems().get(system.name) or new_system(system)
         learned = dict(system.provider.learned)
-        if outcome == WalkOutcome.COMPLETE:
+        if outcome is WalkOutcome.COMPLETE:
+            tx.mark_dirty_by_standing(system.name, StandingState.PENDING)
             state = replace(state, state=SystemState.OK, reason=None, paused_until=None, failures=0, baseline=True)
-        elif outcome == WalkOutcome.SUSPICIOUS:
+        elif outcome is WalkOutcome.SUSPICIOUS:
             state = replace(state, state=SystemState.FAILING, reason=reason)
         tx.put_system(replace(state, learned=learned))
         tx.set_meta(f"unbelieved:{system.name}", str(walk.unbelieved))

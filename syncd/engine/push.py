@@ -21,7 +21,7 @@ from anyascii import anyascii
 
 from syncd import log
 from syncd.core.model import UNKNOWN, Action, Fields, Policy, Value, is_group, parts_of, unit_of, unit_value, units_in
-from syncd.engine.observe import created_memory, digest, observe, written_memory
+from syncd.engine.observe import created_memory, digest, mark_missing, observe, written_memory
 from syncd.engine.pull import new_system
 from syncd.errors import Duplicate, Gone, Malformed, OutOfReach, ProviderError, RateLimited, Rejected, Transient, Unauthorised, UnknownOutcome
 from syncd.store import (
@@ -297,6 +297,7 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
                 _propose_link(tx, lane, row, error, now)
                 changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
             case Gone() if row.action is not Action.CREATE:
+                mark_missing(tx, tx.records(row.system, [row.external_id or ""]).values(), cycle=lane.cycle, now=now)
                 changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
             case UnknownOutcome() if row.action is Action.CREATE or _makes_child(row):
                 changed = replace(row, state=WriteState.IN_DOUBT, settle_at=settle, error=said)

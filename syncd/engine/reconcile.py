@@ -21,6 +21,7 @@ from syncd.engine.decide import Draft, Scope, decide, mass_changes
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.store import (
     Bundle,
+    ClientState,
     ConflictKind,
     ConflictRow,
     ConflictStatus,
@@ -107,6 +108,10 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
         holds.extend([*draft.holds, *outbound.holds])
     _commit(tx, bundles, drafts, writes)
     tx.put_standings(standings)
+    ended = [draft.client.client for draft in drafts if draft.client.state is ClientState.DELETED]
+    for client in ended:
+        tx.drop_standings(client)
+    _lapse_lossy(tx, drafts, scope)
     added = _add_conflicts(tx, [row for draft in drafts for row in draft.conflicts])
     _close_conflicts(tx, drafts, undecided)
     return Reconciled(len(bundles), added, _add_holds(tx, holds))
@@ -187,6 +192,16 @@ def _frozen_units(tx: Tx, clients: Iterable[str]) -> dict[str, frozenset[str]]:
                 if item["client"] in wanted:
                     found.setdefault(str(item["client"]), set()).add(str(item["field"]))
     return {client: frozenset(units) for client, units in found.items()}
+
+
+def _lapse_lossy(tx: Tx, drafts: Sequence[Draft], scope: Scope) -> None:
+    """A held shortening ends by itself when the text that asked for it is gone."""
+    still = {row.key for draft in drafts for row in draft.holds}
+    looked_at = {draft.client.client for draft in drafts}
+    for hold in tx.holds(HoldState.OPEN):
+        mine = hold.kind is HoldKind.LOSSY and str(hold.items[0]["client"]) in looked_at
+        if mine and hold.key not in still:
+            tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="the edit is gone"))
 
 
 def _add_holds(tx: Tx, rows: Sequence[HoldRow]) -> int:

@@ -24,7 +24,7 @@ _FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9_.]{0,62}")
 Event = MutableMapping[str, Any]
 
 
-class UnknownEvent(ValueError):  # noqa: N818 - it names what happened
+class UnknownEvent(ValueError):
     """The code logs an event that `EVENTS` does not explain; raised in tests only."""
 
 

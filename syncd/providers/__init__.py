@@ -122,10 +122,14 @@ class Provider(Protocol):
     """One configured connection. See the module's header for the promises on both sides."""
 
     settings: Settings
-    fields: Mapping[str, FieldSpec]
     capabilities: Capabilities
     learned: dict[str, Any]
     """What was learned from records already read (ids of countries, shown keys). JSON; kept by the engine between runs."""
+
+    @property
+    def fields(self) -> Mapping[str, FieldSpec]:
+        """What can be done with each canonical field; may grow with what was learned."""
+        ...
 
     @property
     def requests(self) -> int:

@@ -254,9 +254,9 @@ class Http:
         self._authoriser: Authoriser | None = None
         self._lock = threading.Lock()
         self._requests = 0
-        rate = settings.requests_per_second or requests_per_second
+        rate = settings.requests_per_second
         if rate is None and not _is_loopback(httpx.URL(self.base_url).host):
-            rate = DEFAULT_REQUESTS_PER_SECOND
+            rate = requests_per_second or DEFAULT_REQUESTS_PER_SECOND
         self._pace = Pace(rate, settings.requests_per_day, self._stop, self._who)
         self._breakers = SyncCircuitBreakerFactory(
             BREAKER_FAILURES, BREAKER_SECONDS, exclude=[(ProviderError, _is_no_outage)]

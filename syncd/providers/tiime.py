@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
@@ -194,6 +195,9 @@ class Tiime:
                 message = f"{self.settings.system}: list: the answer is no array of clients"
                 raise Malformed(message, operation="list", status=answer.status)
             following, total, last = _after(answer, first, len(items))
+            if not last and following <= first:
+                message = f"{self.settings.system}: list: a range is empty before the end"
+                raise Malformed(message, operation="list", status=answer.status)
             records, faults = sift(items, doubtful=answer.doubtful, position=first)
             fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
             if records and not fresh and not last:
@@ -231,11 +235,8 @@ class Tiime:
 
     def create(self, golden: Fields) -> Listed:
         """Create a client from what Tiime takes. A country whose id was never seen is left out."""
-        body: Raw = {
-            key: golden[field]
-            for field, key in TEXTS.items()
-            if FIELDS[field].create and golden.get(field) not in (None, "")
-        }
+        body: Raw = {key: golden[field] for field, key in TEXTS.items() if FIELDS[field].create and golden.get(field)}
+        body["name"] = _name(golden)
         if golden.get("kind") in ("company", "person"):
             body["professional"] = golden["kind"] == "company"
         country_id = self._country_id(golden.get("country"))
@@ -286,15 +287,12 @@ class Tiime:
         if not isinstance(value, dict):
             return value
         if unit == "name":
-            given, family = value.get("given_name"), value.get("family_name")
-            if not value.get("name") and (given or family):
-                return {"name": join_name(str(given or ""), str(family or ""))}
-            return {"name": value["name"]} if "name" in value else {}
+            return {"name": _name(value)} if value else {}
         return {part: held for part, held in value.items() if FIELDS.get(part, ABSENT).read}
 
     def objection(self, golden: Fields) -> str | None:
         """A client needs a name."""
-        return None if golden.get("name") else "a client in Tiime needs a name"
+        return None if _name(golden) else "a client in Tiime needs a name"
 
     # ---- within
 
@@ -326,7 +324,7 @@ class Tiime:
             message = f"{self.settings.system}: login: the answer holds no token"
             raise Malformed(message, operation="login")
         life = body.get("expires_in")
-        return Token(access, float(life) if isinstance(life, int) and not isinstance(life, bool) else None)
+        return Token(access, float(life) if isinstance(life, int | Decimal) and not isinstance(life, bool) else None)
 
     def _listed(self, external_id: str, raw: Raw) -> Listed:
         """A record, and what it teaches about the ids of countries."""
@@ -356,6 +354,12 @@ def _after(answer: Answer, first: int, count: int) -> tuple[int, int | None, boo
     if total is not None:
         return following, total, following >= total
     return following, None, answer.status == OK
+
+
+def _name(parts: Fields) -> str | None:
+    """The name as one text; a person's joined from its parts where there is no other."""
+    whole = parts.get("name") or join_name(*(str(parts.get(part) or "") for part in ("given_name", "family_name")))
+    return str(whole) or None
 
 
 def _country(raw: Raw) -> Any:

@@ -56,7 +56,9 @@ def replaced(rule: Rule, problem: Callable[[int], Answer], now: float, elsewhere
     if rule.effect == "error_200":
         return Answer(status, problem(500).json)
     if rule.effect == "bomb":
-        return Answer(status, headers={"Content-Encoding": "gzip", "Content-Type": JSON}, body=_bomb(rule.size or BOMB_BYTES))
+        return Answer(
+            status, headers={"Content-Encoding": "gzip", "Content-Type": JSON}, body=_bomb(rule.size or BOMB_BYTES)
+        )
     levels = rule.size or DEPTH_LEVELS
     bodies = {
         "depth": lambda: b"[" * levels + b"]" * levels,

@@ -12,10 +12,10 @@ its `nth` match on (or each match with `probability`), `times` times (0 = withou
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 from collections.abc import Mapping
-import dataclasses
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -47,7 +47,11 @@ MANGLING = {
     "text_field": "it is text instead of a number",
     "set_field": "it is `value`",
 }
-CUTTING = {"reset": "TCP reset", "close": "the connection is closed", "truncate": "half the body, then closed (`reset`: reset)"}
+CUTTING = {
+    "reset": "TCP reset",
+    "close": "the connection is closed",
+    "truncate": "half the body, then closed (`reset`: reset)",
+}
 SLOWING = {"stall": "a pause of `seconds`", "drip": "the body trickles over `seconds`"}
 PAGING = {
     "duplicate_page": "the page before is shown again",
@@ -91,7 +95,7 @@ class Rule:
     field: str = ""
     record: str = ""
     value: Any = None
-    act: dict[str, Any] = dataclasses.field(default_factory=dict)
+    act: Any = dataclasses.field(default_factory=dict)
     reset: bool = False
     rule: str = ""
     hits: int = 0
@@ -137,7 +141,7 @@ class Plan:
     """The rules in force. Draws come from the seed, in the order of the requests."""
 
     def __init__(self, seed: int) -> None:
-        self._chance = random.Random(f"faults {seed}")  # noqa: S311 - a reproducible plan, no secret
+        self._chance = random.Random(f"faults {seed}")
         self._number = 0
         self.rules: list[Rule] = []
 

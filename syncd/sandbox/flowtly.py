@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from syncd.sandbox.flowtly_parts import LD, PATCH, RESOURCES, TEXT_LIMIT_CHARACTERS, Manners, Member
-from syncd.sandbox.switches import FlowtlySwitches, normalised
+from syncd.sandbox.flowtly_parts import LD, PATCH, RESOURCES, Manners
+from syncd.sandbox.switches import FlowtlySwitches
 from syncd.sandbox.tables import Table, Tokens, bearer, hexadecimal, stamp
-from syncd.sandbox.wire import JSON, NOTHING, Answer, Json, Refused, Request, Route, Router, Row, Write, cut, positive
+from syncd.sandbox.wire import JSON, NOTHING, Answer, Refused, Request, Route, Router, Row, Write, cut, positive
 
 
 class Flowtly:
@@ -30,6 +30,7 @@ class Flowtly:
         self.counters = dict.fromkeys(RESOURCES, 0)
         self.tokens = Tokens("flowtly", clock, {credentials["token"]: "ready token"})
         self.manners = Manners(self.switches)
+        self.bodies = Bodies(self.manners, self.switches, self.tables)
         self.router = Router(self._routes())
 
     @property
@@ -87,7 +88,9 @@ class Flowtly:
         request.sent = None
         if (body.get("username"), body.get("password")) != (self.credentials["username"], self.credentials["password"]):
             raise Refused(self.problem(401, "Invalid credentials."))
-        return Answer(200, {"token": self.tokens.issue("service", self.switches.token_seconds, {"roles": ["ROLE_USER"]})})
+        return Answer(
+            200, {"token": self.tokens.issue("service", self.switches.token_seconds, {"roles": ["ROLE_USER"]})}
+        )
 
     def revoke(self) -> None:
         """Every token that was issued ends now."""
@@ -108,7 +111,10 @@ class Flowtly:
         return row
 
     def _single(self, resource: str, row: Row) -> Row:
-        return {"@context": f"{self.switches.iri_prefix}/contexts/{RESOURCES[resource][0]}", **self.shown(resource, row)}
+        return {
+            "@context": f"{self.switches.iri_prefix}/contexts/{RESOURCES[resource][0]}",
+            **self._linked(resource, row),
+        }
 
     def _read(self, request: Request) -> Answer:
         row = self._stored(request)
@@ -124,10 +130,12 @@ class Flowtly:
         if resource == "counterparties":
             rows = [row for row in rows if not row["_merged_into"]]
         shown, total, more = cut(rows, (page - 1) * size, size, request.tilt)
-        members = [self.shown(resource, row) for row in shown]
+        members = [self._linked(resource, row) for row in shown]
         if self.manners.plain(request):
             return self.manners.say(request, 200, members)
-        return self.manners.say(request, 200, self._collection(request, resource, members, (page, size, total), more=more))
+        return self.manners.say(
+            request, 200, self._collection(request, resource, members, (page, size, total), more=more)
+        )
 
     def _paging(self, request: Request) -> tuple[int, int]:
         try:
@@ -142,7 +150,9 @@ class Flowtly:
                 raise Refused(self.problem(400, "Limit should not be less than 1"), "itemsPerPage") from error
         return page, size
 
-    def _collection(self, request: Request, resource: str, members: list[Row], counts: tuple[int, int, int], *, more: bool) -> Row:
+    def _collection(
+        self, request: Request, resource: str, members: list[Row], counts: tuple[int, int, int], *, more: bool
+    ) -> Row:
         page, size, total = counts
         hydra = "hydra:" if self.switches.hydra_prefix else ""
         path = f"{self.switches.iri_prefix}{request.path}"
@@ -157,25 +167,42 @@ class Flowtly:
         def link(number: int) -> str:
             return f"{path}?{urlencode({**request.query, 'page': number})}"
 
-        view: Row = {"@id": link(page), "@type": f"{hydra}PartialCollectionView", f"{hydra}first": link(1), f"{hydra}last": link(last)}
+        view: Row = {
+            "@id": link(page),
+            "@type": f"{hydra}PartialCollectionView",
+            f"{hydra}first": link(1),
+            f"{hydra}last": link(last),
+        }
         if page > 1:
             view[f"{hydra}previous"] = link(page - 1)
         if more:
             view[f"{hydra}next"] = link(page + 1)
         return {**body, f"{hydra}view": view}
 
-    def shown(self, resource: str, row: Row, *, form: str = "single") -> Row:
-        """A stored row with its IRIs; the answers leave out nulls later. form `children`: contacts and notes of a client."""
+    def shown(self, table: str, row: Row, *, form: str = "single") -> Row:
+        """A stored row as the API shows it in JSON-LD; form `children` has the contacts and notes of a client."""
         if form == "children":
             notes = [note for note in self.tables["client-notes"].rows.values() if note["client"] == str(row["id"])]
             contacts = [self.tables["client-contacts"].rows[key] for key in row["_contacts"]]
             return {"contacts": [self.shown("client-contacts", one) for one in contacts],
                     "notes": [self.shown("client-notes", one) for one in notes]}  # fmt: skip
+        cleaned: Row = self.manners.cleaned(self._linked(table, row), plain=False)
+        return cleaned
+
+    def _linked(self, resource: str, row: Row) -> Row:
+        """A stored row with IRIs for its relations, nulls still in it."""
         kind, members = RESOURCES[resource]
         seen: Row = {"@id": self.manners.iri(resource, str(row["id"])), "@type": kind, "id": row["id"]}
         for name, member in members.items():
             value = row[name]
-            linked = value is not None and member.kind in {"countries", "currencies", "clients", "employees", "costs", "attribute-sets"}
+            linked = value is not None and member.kind in {
+                "countries",
+                "currencies",
+                "clients",
+                "employees",
+                "costs",
+                "attribute-sets",
+            }
             seen[name] = self.manners.iri(member.kind, value) if linked else value
         if resource == "clients" and self.switches.embedded_contacts != "none":
             contacts = self.tables["client-contacts"].rows
@@ -183,7 +210,7 @@ class Flowtly:
         return seen
 
     def _embedded(self, row: Row) -> Row:
-        contact = self.shown("client-contacts", row)
+        contact = self._linked("client-contacts", row)
         names = ["@id", "@type", "id", "type", "email", "name"]
         if self.switches.embedded_contacts == "full":
             names += ["position", "title", "phone"]
@@ -191,68 +218,13 @@ class Flowtly:
 
     # ---------------------------------------------------------------- writing
 
-    def _known(self) -> dict[str, Row]:
-        return {"clients": self.tables["clients"].rows, "costs": {}, "attribute-sets": {}}
-
-    def _values(self, request: Request, resource: str, body: Row, *, create: bool) -> Row:
-        members = RESOURCES[resource][1]
-        extra = {"clientContacts"} if resource == "clients" else set()
-        unknown = [name for name in body if name not in members and name not in extra and not name.startswith("@") and name != "id"]
-        if unknown and self.switches.forbid_unknown:
-            raise Refused(self.problem(400, f'Extra attributes are not allowed ("{unknown[0]}" is unknown).'), f"unknown {unknown[0]}")
-        request.violations += [f"unknown member {name}" for name in unknown]
-        request.ignored += unknown + [name for name in body if name in members and members[name].readonly]
-        values: Row = {}
-        for name, member in members.items():
-            if name in body and not member.readonly:
-                value = self.manners.typed(name, member, body[name], self._known())
-                values[name] = normalised(self.switches, name, value)
-        self._validate(resource, members, values, create=create)
-        if "clientContacts" in body and resource == "clients":
-            request.violations.append("clientContacts is written through the client")
-            values["_contacts"] = self._contact_keys(body["clientContacts"])
-        return values
-
-    def _contact_keys(self, given: Json) -> list[str]:
-        """The array stands for the whole new collection: only contacts named by IRI (or `@id`) stay."""
-        if not isinstance(given, list):
-            raise Refused(self.problem(400, 'The type of the "clientContacts" attribute must be "array".'))
-        keys = []
-        for item in given:
-            iri = item.get("@id") if isinstance(item, dict) else item
-            if not isinstance(iri, str):
-                text = 'Nested documents for attribute "clientContacts" are not allowed. Use IRIs instead.'
-                raise Refused(self.problem(400, text), "nested contact")
-            keys.append(self.manners.key("client-contacts", iri, self.tables["client-contacts"].rows))
-        return keys
-
-    def _validate(self, resource: str, members: dict[str, Member], values: Row, *, create: bool) -> None:
-        found: list[Row] = []
-        for name, member in members.items():
-            value = values.get(name)
-            if member.required and (create or name in values) and (value is None or not str(value).strip()):
-                found.append({"propertyPath": name, "message": "This value should not be blank.", "code": "c1051bb4-blank"})
-            elif isinstance(value, str) and len(value) > TEXT_LIMIT_CHARACTERS and member.kind != "long":
-                found.append({"propertyPath": name, "message": "This value is too long.", "code": "d94b19cc-length"})
-            elif member.kind == "email" and value and ("@" not in value or " " in value.strip()):
-                found.append({"propertyPath": name, "message": "This value is not a valid email address.", "code": "bd79c0ab-email"})
-        choices = {"status": self.switches.statuses, "tinType": self.switches.tin_types} if resource == "clients" else {}
-        choices |= {"type": self.switches.contact_types} if resource == "client-contacts" else {}
-        for name, allowed in choices.items():
-            if values.get(name) is not None and values[name] not in allowed:
-                found.append({"propertyPath": name, "message": "The value you selected is not a valid choice.", "code": "8e179f1b-choice"})
-        if found:
-            text = "\n".join(f"{one['propertyPath']}: {one['message']}" for one in found)
-            blank = [one["propertyPath"] for one in found if one["code"] == "c1051bb4-blank"]
-            raise Refused(self.manners.problem(422, text, found), f"{blank[0]} is missing" if blank else None)
-
     def _post_kinds(self) -> tuple[str, ...]:
         return (LD, JSON) if self.switches.json_format else (LD,)
 
     def _create(self, request: Request) -> Write:
         resource = self._resource(request)
         self.manners.plain(request)
-        values = self._values(request, resource, self.manners.body(request, self._post_kinds()), create=True)
+        values = self.bodies.values(request, resource, self.manners.body(request, self._post_kinds()), create=True)
 
         def commit() -> Answer:
             row = self.insert(resource, values)
@@ -260,7 +232,9 @@ class Flowtly:
             if resource == "clients" and self.switches.counterparty_auto_create:
                 self.insert("counterparties", {"displayName": row["name"], "_client": str(row["id"])})
             place = self.manners.iri(resource, str(row["id"]))
-            return self.manners.say(request, 201, self._single(resource, row), {"Location": place, "Content-Location": place})
+            return self.manners.say(
+                request, 201, self._single(resource, row), {"Location": place, "Content-Location": place}
+            )
 
         return Write(commit)
 
@@ -270,10 +244,16 @@ class Flowtly:
         number = self.counters[resource]
         now = stamp(self.clock())
         row: Row = {name: member.default for name, member in RESOURCES[resource][1].items()}
-        row |= {"id": hexadecimal(self.seed, "note", number, length=26) if resource == "client-notes" else number, "_number": number}
+        row |= {
+            "id": hexadecimal(self.seed, "note", number, length=26) if resource == "client-notes" else number,
+            "_number": number,
+        }
         if "createdAt" in row:
             row |= {"createdAt": now, "updatedAt": now}
-        row |= {"clients": {"_contacts": []}, "counterparties": {"_client": None, "_merged_into": None}}.get(resource, {})
+        if resource == "clients":
+            row["_contacts"] = []
+        elif resource == "counterparties":
+            row |= {"_client": None, "_merged_into": None}
         if resource == "client-contacts":
             row["possibleTypes"] = ",".join(self.switches.contact_types)
         self._put(resource, {**row, **values})
@@ -304,7 +284,7 @@ class Flowtly:
         resource = self._resource(request)
         self.manners.plain(request)
         self._stored(request, now=True)
-        values = self._values(request, resource, self.manners.body(request, (PATCH,)), create=False)
+        values = self.bodies.values(request, resource, self.manners.body(request, (PATCH,)), create=False)
 
         def commit() -> Answer:
             row = self.edit(resource, self._stored(request, now=True), values)
@@ -357,8 +337,17 @@ class Flowtly:
         body = self.manners.body(request, self._post_kinds())
         given = body.get("counterparties")
         if not isinstance(given, list) or not given or not all(isinstance(iri, str) for iri in given):
-            found = [{"propertyPath": "counterparties", "message": "This value should not be blank.", "code": "c1051bb4-blank"}]
-            raise Refused(self.manners.problem(422, "counterparties: This value should not be blank.", found), "counterparties is missing")
+            found = [
+                {
+                    "propertyPath": "counterparties",
+                    "message": "This value should not be blank.",
+                    "code": "c1051bb4-blank",
+                }
+            ]
+            raise Refused(
+                self.manners.problem(422, "counterparties: This value should not be blank.", found),
+                "counterparties is missing",
+            )
         keys = [self.manners.key("counterparties", iri, self.tables["counterparties"].rows) for iri in given]
 
         def commit() -> Answer:
@@ -376,11 +365,13 @@ class Flowtly:
         body = self.manners.body(request, self._post_kinds())
         kind = body.get("type", "client")
         inner = {name: value for name, value in body.items() if name != "type"}
-        values = self._values(request, "clients", inner, create=True) if kind == "client" else {}
+        values = self.bodies.values(request, "clients", inner, create=True) if kind == "client" else {}
 
         def commit() -> Answer:
             client = str(self.insert("clients", values)["id"]) if kind == "client" else None
-            row = self.insert("counterparties", {"type": kind, "displayName": str(body.get("name", "")), "_client": client})
+            row = self.insert(
+                "counterparties", {"type": kind, "displayName": str(body.get("name", "")), "_client": client}
+            )
             request.external_id = str(row["id"])
             return self.manners.say(request, 201, self._single("counterparties", row))
 
@@ -390,18 +381,18 @@ class Flowtly:
         row = self._stored(request, now=True)
         body = self.manners.body(request, (PATCH,))
         inner = {name: value for name, value in body.items() if name != "type"}
-        values = self._values(request, "clients", inner, create=False)
+        values = self.bodies.values(request, "clients", inner, create=False)
 
         def commit() -> Answer:
             client = self.tables["clients"].rows.get(row["_client"] or "")
             if client is not None:
                 self.edit("clients", client, values)
             name = {"displayName": values["name"]} if "name" in values else {}
-            return self.manners.say(request, 200, self._single("counterparties", self.edit("counterparties", row, name)))
+            return self.manners.say(
+                request, 200, self._single("counterparties", self.edit("counterparties", row, name))
+            )
 
         return Write(commit)
-
-
 
     # ---------------------------------------------------------------- the app's users
 
@@ -427,8 +418,12 @@ class Flowtly:
                 if name.startswith("_") and name != "_contacts":
                     values[name] = value
                 continue
-            iri = isinstance(value, str) and "/" in value and member.kind not in {"text", "long", "email", "bool", "integer"}
-            values[name] = self.manners.key(member.kind, value, self._known().get(member.kind)) if iri else value
+            iri = (
+                isinstance(value, str)
+                and "/" in value
+                and member.kind not in {"text", "long", "email", "bool", "integer"}
+            )
+            values[name] = self.manners.key(member.kind, value, self.bodies.known().get(member.kind)) if iri else value
         return values
 
     def _raw_contacts(self, client: str, raw: Row) -> None:
@@ -441,7 +436,9 @@ class Flowtly:
                 self.edit("client-contacts", self.tables["client-contacts"].rows[str(contact["id"])], values)
                 keys.append(str(contact["id"]))
             else:
-                row = self.insert("client-contacts", {"type": self.switches.contact_types[0], "client": client, **values})
+                row = self.insert(
+                    "client-contacts", {"type": self.switches.contact_types[0], "client": client, **values}
+                )
                 keys.append(str(row["id"]))
         self.edit("clients", self.tables["clients"].rows[client], {"_contacts": keys})
 

@@ -86,7 +86,15 @@ RESOURCES: dict[str, tuple[str, dict[str, Member]]] = {
     }),
 }  # fmt: skip
 SCALARS = {"text": str, "long": str, "email": str, "bool": bool, "integer": int}
-NAMES = {"str": "string", "int": "integer", "bool": "bool", "float": "double", "NoneType": "NULL", "list": "array", "dict": "array"}
+NAMES = {
+    "str": "string",
+    "int": "integer",
+    "bool": "bool",
+    "float": "double",
+    "NoneType": "NULL",
+    "list": "array",
+    "dict": "array",
+}
 
 
 class Manners:
@@ -108,7 +116,12 @@ class Manners:
         path = "/" + path.lstrip("/")
         prefix = f"{self._switches.iri_prefix}/{collection}/"
         cut = path.find(prefix)
-        if cut < 0 or ("://" not in iri and cut != 0) or "/" in path[cut + len(prefix) :] or not path[cut + len(prefix) :]:
+        if (
+            cut < 0
+            or ("://" not in iri and cut != 0)
+            or "/" in path[cut + len(prefix) :]
+            or not path[cut + len(prefix) :]
+        ):
             raise Refused(self.problem(400, f'Invalid IRI "{iri}".'), f"IRI {collection}")
         key = path[cut + len(prefix) :]
         pool = {"countries": COUNTRIES, "currencies": CURRENCIES, "employees": EMPLOYEES}.get(collection)
@@ -129,7 +142,11 @@ class Manners:
                      "title": title, "detail": detail, "status": status, "type": f"/errors/{status}"}  # fmt: skip
         if violations is not None:
             code = violations[0]["code"]
-            body |= {"@id": f"/validation_errors/{code}", "@type": "ConstraintViolation", "type": f"/validation_errors/{code}"}
+            body |= {
+                "@id": f"/validation_errors/{code}",
+                "@type": "ConstraintViolation",
+                "type": f"/validation_errors/{code}",
+            }
             body["violations"] = violations
         if self._switches.hydra_prefix:
             body |= {"hydra:title": title, "hydra:description": detail}
@@ -143,25 +160,28 @@ class Manners:
                 return False
             if kind == JSON and self._switches.json_format:
                 return True
-        raise Refused(self.problem(406, f"Requested format \"{', '.join(wanted)}\" is not supported."), "Accept is not offered")
+        raise Refused(
+            self.problem(406, f'Requested format "{", ".join(wanted)}" is not supported.'), "Accept is not offered"
+        )
 
     def say(self, request: Request, status: int, body: Json, headers: dict[str, str] | None = None) -> Answer:
         """An answer in the wanted format; nulls are left out where the switch says so, plain JSON has no `@` members."""
         plain = self.plain(request)
         if not isinstance(body, Nothing):
-            body = self._cleaned(body, plain=plain)
+            body = self.cleaned(body, plain=plain)
         answer = Answer(status, body, {"Content-Type": f"{JSON if plain else LD}; charset=utf-8", **(headers or {})})
         if self._switches.etag and request.method == "GET":
             answer.headers["ETag"] = f'"{hashlib.md5(encode(body), usedforsecurity=False).hexdigest()}"'
         return answer
 
-    def _cleaned(self, value: Json, *, plain: bool) -> Json:
+    def cleaned(self, value: Json, *, plain: bool) -> Json:
+        """A body without nulls, where the switch says so, and without `@` members, where plain JSON is wanted."""
         if isinstance(value, list):
-            return [self._cleaned(item, plain=plain) for item in value]
+            return [self.cleaned(item, plain=plain) for item in value]
         if not isinstance(value, dict):
             return value
         return {
-            name: self._cleaned(member, plain=plain)
+            name: self.cleaned(member, plain=plain)
             for name, member in value.items()
             if not (plain and name.startswith("@")) and not (member is None and self._switches.omit_nulls)
         }
@@ -199,4 +219,7 @@ class Manners:
     def _wrong_type(self, name: str, member: Member, value: Json) -> Refused:
         wanted = NAMES[SCALARS[member.kind].__name__] if member.kind in SCALARS else "string"
         given = NAMES.get(type(value).__name__, "mixed")
-        return Refused(self.problem(400, f'The type of the "{name}" attribute must be "{wanted}", "{given}" given.'), f"type of {name}")
+        return Refused(
+            self.problem(400, f'The type of the "{name}" attribute must be "{wanted}", "{given}" given.'),
+            f"type of {name}",
+        )

@@ -13,7 +13,22 @@ from typing import Any
 from syncd.sandbox.lsp_parts import CONTACT_FIELDS, NOTE_FIELDS, Field, Fields, account, blank, paragraphs
 from syncd.sandbox.switches import LspSwitches, normalised
 from syncd.sandbox.tables import Table, basic, hexadecimal, stamp, visible
-from syncd.sandbox.wire import JSON, Answer, Json, Refused, Request, Route, Router, Row, Write, cut, merged, parse_form, parse_json, positive
+from syncd.sandbox.wire import (
+    JSON,
+    Answer,
+    Json,
+    Refused,
+    Request,
+    Route,
+    Router,
+    Row,
+    Write,
+    cut,
+    merged,
+    parse_form,
+    parse_json,
+    positive,
+)
 
 PAGE_SIZE_RECORDS = 20
 CHILDREN = ("contacts", "files", "labels", "marketings", "notes", "services")
@@ -70,7 +85,9 @@ class LspExpert:
             403: ("Forbidden", "forbidden"), 404: ("NotFound", "resource_missing"), 405: ("MethodNotAllowed", "method_not_allowed"),
             409: ("Conflict", "resource_in_use"), 429: ("TooManyRequests", "rate_limit"),
         }  # fmt: skip
-        name, known = names.get(status, ("GeneralError", "internal_error") if status >= 500 else ("BadRequest", "parameter_invalid"))
+        name, known = names.get(
+            status, ("GeneralError", "internal_error") if status >= 500 else ("BadRequest", "parameter_invalid")
+        )
         request_id = hexadecimal(self.seed, "request", self.clock(), length=21)
         return Answer(status, {"message": message or name, "name": name, "code": code or known, "id": request_id})
 
@@ -155,7 +172,9 @@ class LspExpert:
             field = table.get(name)
             if field is None or not (field.create if create else field.update):
                 if self.switches.unknown_parameters == "refuse":
-                    raise Refused(self.problem(400, f"Parameter {name} is not known here", "parameter_unknown"), f"unknown {name}")
+                    raise Refused(
+                        self.problem(400, f"Parameter {name} is not known here", "parameter_unknown"), f"unknown {name}"
+                    )
                 request.ignored.append(name)
                 continue
             if given == "" and self.switches.empty_value == "ignore":
@@ -169,7 +188,9 @@ class LspExpert:
                 raise Refused(self.problem(400, f"{name}: {error}"), f"value of {name}") from error
         missing = [name for name, field in table.items() if create and field.required and not values.get(name)]
         if missing:
-            raise Refused(self.problem(400, f"{missing[0]} is required", "parameter_missing"), f"{missing[0]} is missing")
+            raise Refused(
+                self.problem(400, f"{missing[0]} is required", "parameter_missing"), f"{missing[0]} is missing"
+            )
         return values
 
     def _new_id(self) -> str:
@@ -296,7 +317,12 @@ class LspExpert:
 
     def note(self, text: str) -> Row:
         """A new note by the account's user."""
-        return {"id": self._new_id(), "content": paragraphs(text), "user": self.account["user"], "createdAt": stamp(self.clock())}
+        return {
+            "id": self._new_id(),
+            "content": paragraphs(text),
+            "user": self.account["user"],
+            "createdAt": stamp(self.clock()),
+        }
 
     def _note_update(self, request: Request) -> Write:
         self._child(request, "notes", now=True)
@@ -327,7 +353,7 @@ class LspExpert:
 
     # ---------------------------------------------------------------- the app's users
 
-    def shown(self, _table: str, row: Row, *, form: str = "single") -> Row:
+    def shown(self, table: str, row: Row, *, form: str = "single") -> Row:  # noqa: ARG002 - it has one table
         """A stored row as the API shows it; form `list` follows the switch about children."""
         if form == "children":
             return {"contacts": row["contacts"]}

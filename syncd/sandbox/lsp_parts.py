@@ -97,23 +97,23 @@ class Fields:
         if field.kind == "number":
             return _number(given)
         if not isinstance(given, str):
-            raise ValueError("must be a string")  # noqa: TRY004, EM101 - the caller answers 400 with this reason
+            raise ValueError("must be a string")  # noqa: TRY004 - the caller answers 400 with this reason
         if len(given) > (LONG_TEXT_LIMIT_CHARACTERS if field.kind == "long" else TEXT_LIMIT_CHARACTERS):
-            raise ValueError("is too long")  # noqa: EM101
+            raise ValueError("is too long")
         return self._reference(field, given)
 
     def _reference(self, field: Field, given: str) -> Json:
         if field.kind == "country" and not re.fullmatch("[A-Za-z]{2}", given):
-            raise ValueError("must be a two-letter country code")  # noqa: EM101
+            raise ValueError("must be a two-letter country code")
         if field.kind == "currency":
             if given not in self._symbols:
-                raise ValueError("must be a currency code")  # noqa: EM101
+                raise ValueError("must be a currency code")
             return {"code": given, "symbol": self._symbols[given]}
         if field.kind in {"document", "tax", "cat"}:
             kinds = {"document": "documents", "tax": "taxes", "cat": "catConfigurations"}
             found = next((one for one in self._known[kinds[field.kind]] if one["id"] == given), None)
             if found is None:
-                raise ValueError("no such item")  # noqa: EM101
+                raise ValueError("no such item")
             return {name: found[name] for name in ("id", "name", "value") if name in found}
         return given.upper() if field.kind == "country" else given
 
@@ -159,12 +159,12 @@ def _boolean(given: Json) -> bool:
         return True
     if given in (False, "false"):
         return False
-    raise ValueError("must be true or false")  # noqa: EM101
+    raise ValueError("must be true or false")
 
 
 def _number(given: Json) -> float | int:
     if isinstance(given, bool) or not re.fullmatch(r"-?\d+(\.\d+)?", str(given)):
-        raise ValueError("must be a number")  # noqa: EM101
+        raise ValueError("must be a number")
     return float(given) if "." in str(given) else int(given)
 
 
@@ -181,7 +181,11 @@ def account(seed: int) -> dict[str, Any]:
 
     return {
         "user": item("user", 1, name="Cédric Démo"),
-        "documents": [item("document", 1, name="English"), item("document", 2, name="Français"), item("document", 3, name="Polski")],
+        "documents": [
+            item("document", 1, name="English"),
+            item("document", 2, name="Français"),
+            item("document", 3, name="Polski"),
+        ],
         "taxes": [
             item("tax", 1, name="VAT", value=0.21, disabled=False, isDefaultTax1=True, isDefaultTax2=False),
             item("tax", 2, name="TVA", value=0.2, disabled=False, isDefaultTax1=False, isDefaultTax2=False),

@@ -30,18 +30,76 @@ LAST = {
            "Savard", "Turcotte", "Vaillancourt", "Bergeron", "Charbonneau", "Duguay", "Filion", "Grenier"),
     "PL": ("Wiśniewski", "Wójcik", "Kowalczyk", "Zieliński", "Szymański", "Woźniak", "Dąbrowski", "Kozłowski", "Jabłoński", "Mazur"),
 }  # fmt: skip
-ONSETS = ("b", "br", "c", "cl", "d", "dr", "f", "fl", "g", "gr", "l", "m", "n", "p", "pl", "r", "s", "st", "t", "tr", "v", "z")
-VOWELS = {"FR": ("a", "é", "i", "o", "ou", "au", "è"), "CA": ("a", "e", "i", "o", "ô", "y"), "PL": ("a", "e", "i", "o", "ó", "y", "ą")}
-TAILS = {"FR": ("lle", "rois", "tin", "val", "mont", "sson", "gnac"), "CA": ("bec", "ton", "dale", "rive", "mont"), "PL": ("owski", "ex", "pol", "mir", "bud")}
+ONSETS = (
+    "b",
+    "br",
+    "c",
+    "cl",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "g",
+    "gr",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pl",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "z",
+)
+VOWELS = {
+    "FR": ("a", "é", "i", "o", "ou", "au", "è"),
+    "CA": ("a", "e", "i", "o", "ô", "y"),
+    "PL": ("a", "e", "i", "o", "ó", "y", "ą"),
+}
+TAILS = {
+    "FR": ("lle", "rois", "tin", "val", "mont", "sson", "gnac"),
+    "CA": ("bec", "ton", "dale", "rive", "mont"),
+    "PL": ("owski", "ex", "pol", "mir", "bud"),
+}
 TRADES = {
-    "FR": ("Traductions", "Boulangerie", "Menuiserie", "Conseil", "Architectes", "Imprimerie", "Logistique", "Énergies", "Pâtisserie"),
+    "FR": (
+        "Traductions",
+        "Boulangerie",
+        "Menuiserie",
+        "Conseil",
+        "Architectes",
+        "Imprimerie",
+        "Logistique",
+        "Énergies",
+        "Pâtisserie",
+    ),
     "CA": ("Plomberie", "Brasserie", "Foresterie", "Traiteur", "Solutions", "Équipements", "Café"),
     "PL": ("Usługi", "Budowa", "Tłumaczenia", "Piekarnia", "Logistyka", "Systemy", "Książki"),
 }
-FORMS = {"FR": ("SARL", "SAS", "SA", "EURL"), "CA": ("inc.", "ltée", "S.E.N.C."), "PL": ("Sp. z o.o.", "S.A.", "Sp. k.")}
+FORMS = {
+    "FR": ("SARL", "SAS", "SA", "EURL"),
+    "CA": ("inc.", "ltée", "S.E.N.C."),
+    "PL": ("Sp. z o.o.", "S.A.", "Sp. k."),
+}
 STREETS = {
-    "FR": ("rue de l'Église", "avenue Jean-Jaurès", "boulevard Gambetta", "place du Marché", "rue des Écoles", "chemin des Prés"),
-    "CA": ("rue Saint-Denis", "avenue du Mont-Royal", "boulevard René-Lévesque", "chemin Sainte-Foy", "rue Sherbrooke Ouest"),
+    "FR": (
+        "rue de l'Église",
+        "avenue Jean-Jaurès",
+        "boulevard Gambetta",
+        "place du Marché",
+        "rue des Écoles",
+        "chemin des Prés",
+    ),
+    "CA": (
+        "rue Saint-Denis",
+        "avenue du Mont-Royal",
+        "boulevard René-Lévesque",
+        "chemin Sainte-Foy",
+        "rue Sherbrooke Ouest",
+    ),
     "PL": ("ul. Długa", "ul. Świętojańska", "al. Jerozolimskie", "ul. Mickiewicza", "ul. Piłsudskiego"),
 }
 TOWNS = {
@@ -102,7 +160,7 @@ class Maker:
     """Makes parties from a seed; everything that identifies is used once."""
 
     def __init__(self, seed: int) -> None:
-        self.draw = random.Random(f"people {seed}")  # noqa: S311 - reproducible data, no secret
+        self.draw = random.Random(f"people {seed}")
         self._used: set[str] = set()
         self._persons = dict.fromkeys(FIRST, 0)
 
@@ -131,7 +189,10 @@ class Maker:
         def fresh() -> str:
             while True:
                 digits = f"{self.draw.randrange(101, 998)}{self.draw.randrange(100_000, 999_999)}"
-                check = sum(weight * int(digit) for weight, digit in zip((6, 5, 7, 2, 3, 4, 5, 6, 7), digits, strict=True)) % 11
+                check = (
+                    sum(weight * int(digit) for weight, digit in zip((6, 5, 7, 2, 3, 4, 5, 6, 7), digits, strict=True))
+                    % 11
+                )
                 if check != 10:
                     return f"{digits}{check}"
 
@@ -145,7 +206,9 @@ class Maker:
                 return f"+33{self.draw.choice(FICTIONAL_FRENCH)[1:]}{self.draw.randrange(10_000):04d}"
             if country == "PL":
                 return f"+48{self.draw.choice(('501', '512', '601', '660'))}{self.draw.randrange(1_000_000):06d}"
-            return f"+1{self.draw.choice(CANADIAN_AREAS)}{self.draw.randrange(200, 999)}{self.draw.randrange(10_000):04d}"
+            return (
+                f"+1{self.draw.choice(CANADIAN_AREAS)}{self.draw.randrange(200, 999)}{self.draw.randrange(10_000):04d}"
+            )
 
         return self._once(fresh)
 
@@ -166,7 +229,9 @@ class Maker:
         """A company with number, VAT, address, phone, mailbox and a contact person."""
         brand = self._brand(country)
         name = f"{brand} {self.draw.choice(TRADES[country])} {self.draw.choice(FORMS[country])}"
-        party = self.placed(Party(name, country, company=True, phone=self.phone(country), email=f"contact@{word(brand)}.example"))
+        party = self.placed(
+            Party(name, country, company=True, phone=self.phone(country), email=f"contact@{word(brand)}.example")
+        )
         party.contact = f"{self.draw.choice(FIRST[country])} {self.draw.choice(LAST[country])}"
         party.days = self.draw.choice((None, 14, 30, 45))
         if country == "FR":
@@ -180,7 +245,10 @@ class Maker:
         else:
             party.number = self._once(lambda: self._luhn(f"{self.draw.randrange(10_000_000, 89_000_000)}"))
         if self.draw.random() < 0.2:
-            party.second = (f"{self.draw.choice(FIRST[country])} {self.draw.choice(LAST[country])}", f"compta@{word(brand)}.example")
+            party.second = (
+                f"{self.draw.choice(FIRST[country])} {self.draw.choice(LAST[country])}",
+                f"compta@{word(brand)}.example",
+            )
         return party
 
     def person(self, country: str) -> Party:
@@ -196,5 +264,7 @@ class Maker:
             name = f"{given} {family}"
         self._used.add(name)
         party = self.placed(Party(name, country, company=False, given=given, family=family, phone=self.phone(country)))
-        party.email = self._once(lambda: f"{word(given)}.{word(family)}{self.draw.choice(('', '1', '7', '42', '83'))}@courriel.example")
+        party.email = self._once(
+            lambda: f"{word(given)}.{word(family)}{self.draw.choice(('', '1', '7', '42', '83'))}@courriel.example"
+        )
         return party

@@ -20,7 +20,13 @@ TIIME_COUNTRY = {"FR": 75, "CA": 40, "PL": 175}
 MIX = ("FR", "FR", "PL", "fr", "ca", "FR", "CA", "ca", "PL", "FR", "fr", "ca")
 """Capitals are companies, small letters persons."""
 PRESENCE = {
-    "FR": (("tiime", "lsp_expert", "flowtly"), ("tiime", "lsp_expert"), ("tiime",), ("lsp_expert", "flowtly"), ("tiime", "flowtly")),
+    "FR": (
+        ("tiime", "lsp_expert", "flowtly"),
+        ("tiime", "lsp_expert"),
+        ("tiime",),
+        ("lsp_expert", "flowtly"),
+        ("tiime", "flowtly"),
+    ),
     "PL": (("lsp_expert", "flowtly"), ("flowtly",), ("lsp_expert",), ("tiime", "lsp_expert", "flowtly")),
     "CA": (("lsp_expert", "flowtly"), ("lsp_expert",), ("flowtly",)),
     "fr": (("tiime", "smartbills"), ("tiime",), ("tiime", "lsp_expert", "smartbills")),
@@ -43,7 +49,7 @@ def plant(wanted: Seeded, put: Callable[[str, Row], str]) -> list[dict[str, Any]
     parties = [_party(maker, index) for index in range(wanted.clients)]
     if wanted.adversarial:
         parties += misleading(maker)
-    draw = random.Random(f"spelling {wanted.seed}")  # noqa: S311 - reproducible data, no secret
+    draw = random.Random(f"spelling {wanted.seed}")
     truth: dict[str, dict[str, Any]] = {}
     for index, party in enumerate(parties):
         label = party.label or f"p{index + 1}"
@@ -74,7 +80,12 @@ def _spelt(party: Party, draw: random.Random) -> Party:
     spelt = replace(party)
     chance = draw.random()
     if party.company:
-        forms = (party.name.upper(), party.name.rsplit(" ", 1)[0], party.name.replace("Sp. z o.o.", "sp. z o.o."), plain(party.name))
+        forms = (
+            party.name.upper(),
+            party.name.rsplit(" ", 1)[0],
+            party.name.replace("Sp. z o.o.", "sp. z o.o."),
+            plain(party.name),
+        )
         spelt.name = forms[int(chance * len(forms))]
     elif chance < 0.3:
         spelt.name, spelt.given, spelt.family = plain(party.name), plain(party.given), plain(party.family)
@@ -124,7 +135,9 @@ def tiime(party: Party, _at: datetime) -> Row:
     }  # fmt: skip
     if party.contact:
         given, _, family = party.contact.partition(" ")
-        raw["contacts"] = [{"firstname": given, "lastname": family, "email": party.email, "phone": None, "job": "Gérance"}]
+        raw["contacts"] = [
+            {"firstname": given, "lastname": family, "email": party.email, "phone": None, "job": "Gérance"}
+        ]
     return {**raw, "archived": True, "archived_at": "2024-06-01 09:30:00"} if party.archived else raw
 
 
@@ -134,7 +147,9 @@ def lsp_expert(party: Party, at: datetime) -> Row:
         "name": party.name, "line1": _line(party), "city": party.city, "postalCode": party.postal_code, "state": party.region,
         "country": party.country,
     }  # fmt: skip
-    number = party.number if party.country != "FR" else f"{party.number[:3]} {party.number[3:6]} {party.number[6:9]}".strip()
+    number = (
+        party.number if party.country != "FR" else f"{party.number[:3]} {party.number[3:6]} {party.number[6:9]}".strip()
+    )
     symbol = {"EUR": "€", "PLN": "zł", "CAD": "$"}[CURRENCIES[party.country]]
     raw: Row = {
         "name": party.name, "address": {key: value or None for key, value in address.items()}, "archived": party.archived,
@@ -181,7 +196,9 @@ def flowtly(party: Party, at: datetime) -> Row:
     }  # fmt: skip
     if party.email:
         times = {"createdAt": _iso(at), "updatedAt": _iso(at)}
-        raw["clientContacts"] = [{"type": "billing", "email": party.email, "name": party.contact or party.name, "position": 0, **times}]
+        raw["clientContacts"] = [
+            {"type": "billing", "email": party.email, "name": party.contact or party.name, "position": 0, **times}
+        ]
     return raw
 
 
@@ -194,18 +211,20 @@ def misleading(maker: Maker) -> list[Party]:
     """Pairs that look alike and are not, or look different and are one. Equal labels are one party."""
     pairs: list[Party] = []
 
-    def person(label: str, given: str, family: str, systems: tuple[str, ...], **more: str) -> Party:
+    def person(label: str, given: str, family: str, systems: tuple[str, ...], **more: Any) -> Party:
         party = maker.person("FR")
-        changed = replace(party, name=f"{given} {family}", given=given, family=family, systems=systems, label=label, **more)
+        changed = replace(
+            party, name=f"{given} {family}", given=given, family=family, systems=systems, label=label, **more
+        )
         pairs.append(changed)
         return changed
 
-    def company(label: str, country: str, systems: tuple[str, ...], **more: str) -> Party:
+    def company(label: str, country: str, systems: tuple[str, ...], **more: Any) -> Party:
         party = replace(maker.company(country), systems=systems, label=label, **more)
         pairs.append(party)
         return party
 
-    home = {"house": "4", "street": "rue des Lilas", "postal_code": "35000", "city": "Rennes"}
+    home: dict[str, Any] = {"house": "4", "street": "rue des Lilas", "postal_code": "35000", "city": "Rennes"}
     person("twin-lea", "Léa", "Quintin", ("tiime", "smartbills"), email="l.quintin@courriel.example", **home)
     person("twin-leo", "Léo", "Quintin", ("lsp_expert", "smartbills"), email="leo.quintin@courriel.example", **home)
     person("father", "Jean", "Kerbrat", ("tiime", "lsp_expert"), email="jean.kerbrat@courriel.example", **home)
@@ -214,14 +233,18 @@ def misleading(maker: Maker) -> list[Party]:
         company(f"office-{index}", country, ("tiime",) if country == "FR" else ("lsp_expert", "flowtly"),
                 phone="+33199001234", email="accueil@pepiniere.example")  # fmt: skip
     old = company("renamed", "FR", ("tiime",), name="Boulangerie Kerlouan SARL")
-    pairs.append(replace(old, name="Les Fournils d'Armor SAS", email="bonjour@fournils-armor.example", systems=("lsp_expert",)))
+    pairs.append(
+        replace(old, name="Les Fournils d'Armor SAS", email="bonjour@fournils-armor.example", systems=("lsp_expert",))
+    )
     polish = company("transliterated", "PL", ("flowtly",), name="Zażółć Gęślą Jaźń Sp. z o.o.")
     pairs.append(replace(polish, name="Zazolc Gesla Jazn spolka z o.o.", systems=("lsp_expert",)))
     first = company("site-a", "FR", ("tiime", "lsp_expert"), name="Granit Moëlan SAS")
     pairs.append(replace(first, number=maker.siret(first.number[:9]), systems=("tiime",), label="site-b", city="Brest",
                          postal_code="29200", email="brest@granit-moelan.example"))  # fmt: skip
     twice = person("twice", "Maïté", "Ferrand", ("smartbills",), email="maite.ferrand@courriel.example")
-    pairs.append(replace(twice, name="Maite FERRAND", given="Maite", family="FERRAND", email="", systems=("smartbills",)))
+    pairs.append(
+        replace(twice, name="Maite FERRAND", given="Maite", family="FERRAND", email="", systems=("smartbills",))
+    )
     pairs.append(replace(twice, systems=("tiime",)))
     namesake = company("namesake-company", "FR", ("tiime",), name="Paul Guivarc'h")
     person("namesake-person", "Paul", "Guivarc'h", ("smartbills",), email=f"paul.{namesake.email}")

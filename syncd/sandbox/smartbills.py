@@ -14,7 +14,21 @@ from syncd.sandbox.smartbills_access import Access
 from syncd.sandbox.smartbills_parts import ORDER_KEYS, Rules, Shape, blank
 from syncd.sandbox.switches import SmartbillsSwitches
 from syncd.sandbox.tables import Table, folded, stamp
-from syncd.sandbox.wire import JSON, Answer, Json, Refused, Request, Route, Router, Row, Write, cut, merged, parse_json, positive
+from syncd.sandbox.wire import (
+    JSON,
+    Answer,
+    Json,
+    Refused,
+    Request,
+    Route,
+    Router,
+    Row,
+    Write,
+    cut,
+    merged,
+    parse_json,
+    positive,
+)
 
 BUSINESS_ID = "881"
 IDEMPOTENCY_SECONDS = 86_400
@@ -88,7 +102,10 @@ class Smartbills:
 
     def _list(self, request: Request) -> Answer:
         query = request.query
-        page, size = self._whole(query, "page", 1), self._whole(query, "pageSize", 25 if self.switches.profile == "C" else 100)
+        page, size = (
+            self._whole(query, "page", 1),
+            self._whole(query, "pageSize", 25 if self.switches.profile == "C" else 100),
+        )
         if size > self.switches.max_page_size:
             raise Refused(self.problem(400, "pageSize is too large", "INVALID_PARAMETER"), "pageSize")
         rows = self._filtered(request, self._sorted(request))
@@ -126,7 +143,9 @@ class Smartbills:
         if self.switches.profile == "C":
             return rows
         if words := query.get("search", "").casefold():
-            rows = [row for row in rows if words in f"{row['firstName']} {row['lastName']} {row['email'] or ''}".casefold()]
+            rows = [
+                row for row in rows if words in f"{row['firstName']} {row['lastName']} {row['email'] or ''}".casefold()
+            ]
         for name in ("taxExempt", "acceptsMarketing"):
             if name in query:
                 rows = [row for row in rows if row[name] == (query[name] == "true")]
@@ -138,7 +157,9 @@ class Smartbills:
 
     def _json(self, request: Request) -> Json:
         if request.content_type() != JSON:
-            raise Refused(self.problem(415, "The body must be application/json"), "content type is not application/json")
+            raise Refused(
+                self.problem(415, "The body must be application/json"), "content type is not application/json"
+            )
         try:
             body = parse_json(request.body)
         except ValueError as error:
@@ -187,7 +208,10 @@ class Smartbills:
         if self.clock() - at > IDEMPOTENCY_SECONDS:
             return None
         if digest != hashlib.sha256(request.body).hexdigest():
-            raise Refused(self.problem(409, "The key was used with another body", "IDEMPOTENCY_MISMATCH"), "idempotency key reused")
+            raise Refused(
+                self.problem(409, "The key was used with another body", "IDEMPOTENCY_MISMATCH"),
+                "idempotency key reused",
+            )
         return answer
 
     def _remember(self, request: Request, answer: Answer) -> None:
@@ -222,7 +246,11 @@ class Smartbills:
         def commit() -> Answer:
             row = self._stored(request, now=True)
             if row["_orders"]:
-                detail = {"field": "id", "message": "The customer has active orders", "activeOrdersCount": row["_orders"]}
+                detail = {
+                    "field": "id",
+                    "message": "The customer has active orders",
+                    "activeOrdersCount": row["_orders"],
+                }
                 return self.problem(409, "The customer has active orders", "CONFLICT", [detail])
             self.tables["customers"].drop(str(row["id"]))
             if self.switches.delete_status == 204:
@@ -232,7 +260,7 @@ class Smartbills:
 
         return Write(commit)
 
-    def _batch(self, request: Request) -> list[Row]:
+    def _batch(self, request: Request) -> list[Json]:
         body = self._json(request)
         if not isinstance(body, list) or not body:
             raise Refused(self.problem(400, "The body must be an array", "VALIDATION_ERROR"), "body is not an array")
@@ -262,7 +290,7 @@ class Smartbills:
 
     # ---------------------------------------------------------------- the app's users
 
-    def shown(self, _table: str, row: Row, *, form: str = "single") -> Row:
+    def shown(self, table: str, row: Row, *, form: str = "single") -> Row:  # noqa: ARG002 - it has one table
         """A stored row as the API shows it; form `stored` also has what it never returns."""
         return dict(row) if form == "stored" else self.shape.read(row)
 

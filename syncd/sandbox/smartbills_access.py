@@ -17,7 +17,12 @@ class Access:
     """Who may call, and how often."""
 
     def __init__(
-        self, clock: Callable[[], float], switches: SmartbillsSwitches, credentials: dict[str, str], shape: Shape, business: str
+        self,
+        clock: Callable[[], float],
+        switches: SmartbillsSwitches,
+        credentials: dict[str, str],
+        shape: Shape,
+        business: str,
     ) -> None:
         self._clock = clock
         self._switches = switches
@@ -39,7 +44,9 @@ class Access:
         else:
             state = self.tokens.state(token) if token else "missing"
             if state != "ok" or token is None:
-                raise self._refuse(401, "UNAUTHORIZED" if state == "missing" else "INVALID_TOKEN", f"The token is {state}")
+                raise self._refuse(
+                    401, "UNAUTHORIZED" if state == "missing" else "INVALID_TOKEN", f"The token is {state}"
+                )
             request.credential = self.tokens.holder(token)
         tenant = request.headers.get("x-tenant-id")
         if (tenant is None and self._switches.require_tenant_header) or tenant not in {None, self._business}:
@@ -57,7 +64,10 @@ class Access:
             form = parse_form(request.body)
         except ValueError as error:
             raise Refused(Answer(400, {"error": "invalid_request"}), "unreadable form") from error
-        pair = basic(request.headers.get("authorization", "")) or (form.get("client_id", ""), form.get("client_secret", ""))
+        pair = basic(request.headers.get("authorization", "")) or (
+            form.get("client_id", ""),
+            form.get("client_secret", ""),
+        )
         if pair != (self._credentials["client_id"], self._credentials["client_secret"]):
             raise Refused(Answer(400, {"error": "invalid_client"}))
         grant = form.get("grant_type")
@@ -73,8 +83,14 @@ class Access:
         return self._grant()
 
     def _grant(self) -> Answer:
-        token = self.tokens.issue("client", self._switches.token_seconds, {"scope": "customers.read customers.write customers:delete"})
+        token = self.tokens.issue(
+            "client", self._switches.token_seconds, {"scope": "customers.read customers.write customers:delete"}
+        )
         refresh = f"sb-refresh-{self.tokens.number}"
         self._refresh[refresh] = True
-        body: dict[str, Any] = {"access_token": token, "token_type": "Bearer", "expires_in": int(self._switches.token_seconds)}
+        body: dict[str, Any] = {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": int(self._switches.token_seconds),
+        }
         return Answer(200, body | {"refresh_token": refresh})

@@ -63,7 +63,11 @@ class Shape:
             return shown
         whole = {**row, "phoneNumber": row["phone"], "shippingAddress": None, "billingAddress": None}
         if row["address"]:
-            person = {"firstName": row["firstName"], "lastName": row["lastName"], "name": f"{row['firstName']} {row['lastName']}"}
+            person = {
+                "firstName": row["firstName"],
+                "lastName": row["lastName"],
+                "name": f"{row['firstName']} {row['lastName']}",
+            }
             contact = {"company": row["companyName"], "email": row["email"], "phoneNumber": row["phone"]}
             whole["billingAddress"] = {**person, **contact, "address": _formatted(row["address"])}
         return {name: whole[name] for name in THIRD}
@@ -91,12 +95,23 @@ class Shape:
         if status == 429:
             return Answer(429, {"code": "RATE_LIMITED", "message": text})
         if self._switches.profile == "C":
-            errors = [{"code": one.get("code", word), "field": one["field"], "message": one["message"]} for one in details or []]
-            more: dict[str, Any] = {name: one[name] for one in details or [] for name in ("existingCustomerId",) if name in one}
+            errors = [
+                {"code": one.get("code", word), "field": one["field"], "message": one["message"]}
+                for one in details or []
+            ]
+            more: dict[str, Any] = {
+                name: one[name] for one in details or [] for name in ("existingCustomerId",) if name in one
+            }
             body = {"type": f"https://api.smartbills.io/problems/{word.lower()}", "title": text, "status": status, "detail": text,
                     "instance": "/v1", "code": word, "errors": errors, **more}  # fmt: skip
             return Answer(status, body, {"Content-Type": "application/problem+json"})
-        error = {"code": word, "message": text, "details": details or [], "requestId": f"req_{hexadecimal(0, at)}", "timestamp": stamp(at)}
+        error = {
+            "code": word,
+            "message": text,
+            "details": details or [],
+            "requestId": f"req_{hexadecimal(0, at)}",
+            "timestamp": stamp(at),
+        }
         return Answer(status, {"error": error})
 
 
@@ -182,5 +197,3 @@ def _formatted(address: Row) -> Row:
     parts = [address.get("line1"), address.get("line2"), place, address.get("country") or address.get("countryCode")]
     whole = {name: address.get(name) for name in ADDRESS}
     return {**whole, "formattedAddress": ", ".join(part for part in parts if part)}
-
-

@@ -6,6 +6,7 @@ be set at start (`start(switches={"tiime": {"total_style": "known"}})`) and whil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -126,7 +127,9 @@ def _fit(hint: Any, value: Any) -> Any:
     if origin is Literal:
         return value if value in get_args(hint) and type(value) in {type(known) for known in get_args(hint)} else None
     if origin is tuple:
-        return tuple(value) if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value) else None
+        return (
+            tuple(value) if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value) else None
+        )
     if origin is dict:
         return dict(value) if isinstance(value, dict) else None
     if hint is float:
@@ -146,7 +149,12 @@ def normalised(switches: Common, name: str, value: Any) -> Any:
         return value
     if rule.startswith("cut:"):
         return value[: int(rule.removeprefix("cut:"))]
-    acts = {"trim": str.strip, "lower": str.lower, "upper": str.upper, "title": str.title}
+    acts: dict[str, Callable[[str], str]] = {
+        "trim": str.strip,
+        "lower": str.lower,
+        "upper": str.upper,
+        "title": str.title,
+    }
     if rule == "digits":
         return "".join(sign for sign in value if sign.isdigit())
     return acts[rule](value)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -72,7 +72,9 @@ class Table:
                 past[row_id] = before
         return past
 
-    def ordered(self, name: object, key: Callable[[Row], Any], *, down: bool = False, as_of: float | None = None) -> list[Row]:
+    def ordered(
+        self, name: object, key: Callable[[Row], Any], *, down: bool = False, as_of: float | None = None
+    ) -> list[Row]:
         """All rows sorted; kept until the next change under `name`."""
         if as_of is not None:
             return sorted(self.view(as_of).values(), key=key, reverse=down)
@@ -85,10 +87,11 @@ class Table:
         """The rows as they are; cheap, because rows are never changed in place."""
         return dict(self.rows)
 
-    def restore(self, rows: dict[str, Row]) -> None:
-        """Put a snapshot back; the undo log starts anew."""
+    def restore(self, rows: Mapping[str, Row], *, forget: bool = True) -> None:
+        """Put a snapshot back; the undo log starts anew, unless only the last change is taken back."""
         self.rows = dict(rows)
-        self._undo.clear()
+        if forget:
+            self._undo.clear()
         self._ordered.clear()
         self._owners.clear()
         if self._unique is not None:
@@ -113,7 +116,9 @@ class Tokens:
         self.number += 1
         now = self.clock()
         head = _segment({"alg": "RS256", "typ": "JWT"})
-        load = _segment({"iss": self.issuer, "sub": holder, "iat": int(now), "exp": int(now + seconds), **(claims or {})})
+        load = _segment(
+            {"iss": self.issuer, "sub": holder, "iat": int(now), "exp": int(now + seconds), **(claims or {})}
+        )
         seal = hashlib.sha256(f"{self.issuer}:{self.number}:{head}.{load}".encode()).digest()
         token = f"{head}.{load}.{base64.urlsafe_b64encode(seal).decode().rstrip('=')}"
         self.issued[token] = (now + seconds, holder)

@@ -14,7 +14,21 @@ from typing import Any
 
 from syncd.sandbox.switches import TiimeSwitches, normalised
 from syncd.sandbox.tables import Table, Tokens, bearer, pick, visible
-from syncd.sandbox.wire import JSON, Answer, Json, Refused, Request, Route, Router, Row, Write, cut, merged, parse_form, parse_json
+from syncd.sandbox.wire import (
+    JSON,
+    Answer,
+    Json,
+    Refused,
+    Request,
+    Route,
+    Router,
+    Row,
+    Write,
+    cut,
+    merged,
+    parse_form,
+    parse_json,
+)
 
 COMPANY_ID = 4242
 CLIENT_ID = "sandbox-web-app"
@@ -27,7 +41,14 @@ COUNTRIES = {
     "US": (233, "États-Unis"),
 }  # fmt: skip
 COLOURS = ("#FFC681", "#7FD1AE", "#8FB8ED", "#E59BB0", "#C3A6E0", "#F2DD6E")
-ACCEPTED = {"application/vnd.tiime.timeline.v2+json", "application/vnd.tiime.companies.v2+json", JSON, "*/*", "application/*", ""}
+ACCEPTED = {
+    "application/vnd.tiime.timeline.v2+json",
+    "application/vnd.tiime.companies.v2+json",
+    JSON,
+    "*/*",
+    "application/*",
+    "",
+}
 WRITABLE = ("name", "email", "phone", "address", "postal_code", "city", "country_id", "siren_or_siret", "professional")
 READ_ONLY = {
     "id", "slug", "address_complement", "country", "country_code", "siren", "siret", "intracom_vat_number", "archived", "archived_at",
@@ -96,7 +117,9 @@ class Tiime:
         codes = {401: "unauthorized", 403: "access_denied", 404: "not_found", 405: "method_not_allowed", 422: "validation_error",
                  429: "too_many_requests"}  # fmt: skip
         word = code or codes.get(status, "bad_request" if status < 500 else "server_error")
-        return Answer(status, {"error": status, "error_code": word, "error_description": message or word.replace("_", " ")})
+        return Answer(
+            status, {"error": status, "error_code": word, "error_description": message or word.replace("_", " ")}
+        )
 
     # ---------------------------------------------------------------- access
 
@@ -107,7 +130,9 @@ class Tiime:
         if state != "ok" or token is None:
             raise Refused(self.problem(401, "The access token is missing, invalid or expired."))
         request.credential = self.tokens.holder(token)
-        if self.switches.require_app_headers and not {"tiime-app", "tiime-app-version", "tiime-app-platform"} <= set(request.headers):
+        if self.switches.require_app_headers and not {"tiime-app", "tiime-app-version", "tiime-app-platform"} <= set(
+            request.headers
+        ):
             raise Refused(self.problem(400, "The tiime-app headers are missing."), "tiime-app headers are missing")
         accepted = {part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")}
         if not accepted & ACCEPTED:
@@ -228,7 +253,9 @@ class Tiime:
 
     def _body(self, request: Request, *, create: bool) -> Row:
         if request.content_type() != JSON:
-            raise Refused(self.problem(415, "The body must be application/json."), "content type is not application/json")
+            raise Refused(
+                self.problem(415, "The body must be application/json."), "content type is not application/json"
+            )
         try:
             body = parse_json(request.body)
         except ValueError as error:
@@ -236,7 +263,11 @@ class Tiime:
         if not isinstance(body, dict):
             raise Refused(self.problem(400, "The body is not an object."), "body is not an object")
         request.sent = body
-        taken = WRITABLE if create else (*WRITABLE, "archived", "intracom_vat_number", "address_complement", "note", "iban", "bic")
+        taken = (
+            WRITABLE
+            if create
+            else (*WRITABLE, "archived", "intracom_vat_number", "address_complement", "note", "iban", "bic")
+        )
         request.ignored += [name for name in body if name not in taken]
         request.violations += [f"unknown member {name}" for name in body if name not in taken and name not in READ_ONLY]
         values = pick(body, taken)
@@ -292,7 +323,7 @@ class Tiime:
 
     # ---------------------------------------------------------------- the web app's users
 
-    def shown(self, _table: str, row: Row, *, form: str = "single") -> Row:
+    def shown(self, table: str, row: Row, *, form: str = "single") -> Row:  # noqa: ARG002 - it has one table
         """A stored row as the API shows it; form `children` shows what other calls tell about it."""
         return {"contacts": row["_contacts"]} if form == "children" else visible(row)
 
@@ -331,7 +362,7 @@ class Tiime:
         if "contacts" in raw:
             row["_contacts"] = [self._contact(contact) for contact in raw.pop("contacts")]
         row |= _country(raw)
-        row = merged(row, raw)
+        row = dict(merged(row, raw))
         row |= {name: "" for name in NEVER_NULL if row[name] is None}
         digits = re.sub(r"\D", "", row["siren_or_siret"])
         row["siren"] = digits[:9] if len(digits) in {9, 14} else None
@@ -339,13 +370,20 @@ class Tiime:
         plain = unicodedata.normalize("NFKD", row["name"]).encode("ascii", "ignore").decode()
         row["slug"] = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
         row["acronym"] = plain[:2].upper()
-        if row["archived"] != old["archived"]:
+        if row["archived"] != old["archived"] and "archived_at" not in raw:
             now = datetime.fromtimestamp(self.clock(), UTC).astimezone(PARIS)
             row["archived_at"] = now.strftime("%Y-%m-%d %H:%M:%S") if row["archived"] else None
         return row
 
     def _contact(self, raw: Row) -> Row:
-        contact = {"firstname": None, "lastname": None, "email": None, "phone": None, "job": None, "invoicing_use_email": False}
+        contact = {
+            "firstname": None,
+            "lastname": None,
+            "email": None,
+            "phone": None,
+            "job": None,
+            "invoicing_use_email": False,
+        }
         if "id" not in raw:
             self.counters["contact"] += 1
         return {"id": self.counters["contact"], **contact, **raw}
@@ -364,7 +402,10 @@ def _country(raw: Row) -> Row:
         return {}
     number, name = COUNTRIES[code]
     area = "national" if code == "FR" else "eu" if code in {"BE", "DE", "ES", "IT", "LU", "PL"} else "world"
-    return {"country": {"id": number, "name": name, "code": code, "invoicing_vat_exoneration_area": area}, "country_code": code}
+    return {
+        "country": {"id": number, "name": name, "code": code, "invoicing_vat_exoneration_area": area},
+        "country_code": code,
+    }
 
 
 def _auth0(status: int, error: str, description: str) -> Answer:

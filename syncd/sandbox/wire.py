@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -91,7 +91,7 @@ class Write:
     commit: Callable[[], Answer]
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error of this program
+class Refused(Exception):
     """Raised by an endpoint to answer at once; `violation` tells what the caller did against the documentation."""
 
     def __init__(self, answer: Answer, violation: str | None = None) -> None:
@@ -121,12 +121,14 @@ class Router:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(_pattern(route.path), route) for route in routes]
 
-    def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str], list[str]]:
+    def find(
+        self, method: str, path: str, offered: Callable[[Route], bool]
+    ) -> tuple[Route | None, dict[str, str], list[str]]:
         """The route, its path parameters decoded one segment at a time, and the methods that the path does know."""
         allowed: list[str] = []
         for pattern, route in self._routes:
             found = pattern.match(path)
-            if found is None:
+            if found is None or not offered(route):
                 continue
             if route.method == method:
                 return route, {name: unquote(value) for name, value in found.groupdict().items()}, []
@@ -134,7 +136,7 @@ class Router:
         return None, {}, allowed
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(template: str) -> re.Pattern[str]:
     return compile_path(template)[0]
 

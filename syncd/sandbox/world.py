@@ -58,7 +58,7 @@ class System(Protocol):
         """End every issued token."""
         ...
 
-    def shown(self, _table: str, row: Row, *, form: str = "single") -> Row:
+    def shown(self, table: str, row: Row, *, form: str = "single") -> Row:
         """A stored row as the API shows it."""
         ...
 
@@ -125,7 +125,12 @@ class World:
         self.before_commit: Callable[[int], None] | None = None
         self.after_commit: Callable[[int], None] | None = None
         self.credentials = credentials(seed)
-        kinds = {"tiime": Tiime, "lsp_expert": LspExpert, "smartbills": Smartbills, "flowtly": Flowtly}
+        kinds: dict[str, Callable[[Callable[[], float], int, dict[str, str]], System]] = {
+            "tiime": Tiime,
+            "lsp_expert": LspExpert,
+            "smartbills": Smartbills,
+            "flowtly": Flowtly,
+        }
         self.systems: dict[str, System] = {
             name: kind(self._time_of(name), seed, self.credentials[name]) for name, kind in kinds.items()
         }
@@ -151,7 +156,9 @@ class World:
 
     def open_entry(self, request: Request, query: Mapping[str, str]) -> Entry:
         """Write the journal's line for a request that just came in."""
-        safe = {name: "***" if any(word in name.lower() for word in SECRET_QUERY) else text for name, text in query.items()}
+        safe = {
+            name: "***" if any(word in name.lower() for word in SECRET_QUERY) else text for name, text in query.items()
+        }
         entry = Entry(request.seq, request.at, request.provider, request.method, request.path, safe)
         self.journal.append(entry)
         return entry
@@ -179,10 +186,7 @@ class World:
         with self.lock:
             system, name = self.systems[provider], table or MAIN_TABLE[provider]
             rows = system.tables[name].rows.values()
-            shown_rows = [system.shown(name, row, form=form) for row in rows if not row.get("_merged_into")]
-            if provider == "flowtly" and system.switches.omit_nulls:
-                return [{key: value for key, value in row.items() if value is not None} for row in shown_rows]
-            return shown_rows
+            return [system.shown(name, row, form=form) for row in rows if not row.get("_merged_into")]
 
     def act(self, provider: str, act: Mapping[str, Any]) -> Json:
         """What a person does: {action: create|edit|delete|archive|merge, table?, id?, raw?, archived?, winner?, loser?, style?}.
@@ -235,8 +239,9 @@ class World:
             return winner
         twin = system.user_create(table, {})
         fresh = rows[twin]
-        own = {name: fresh[name] for name in ("id", "_number") if name in fresh}
-        system.tables[table].put(twin, {**filled, **own} | ({"_contacts": []} if provider == "flowtly" else {}))
+        own: Row = {name: fresh[name] for name in ("id", "_number") if name in fresh}
+        children: Row = {"_contacts": []} if provider == "flowtly" else {}
+        system.tables[table].put(twin, {**filled, **own, **children})
         for key in filled.get("_contacts", []) if provider == "flowtly" else []:
             system.user_edit("client-contacts", key, {"client": twin})
         system.tables[table].drop(winner)
@@ -263,7 +268,10 @@ class World:
         """Keep all records and counters under a name; returns it."""
         with self.lock:
             name = name or f"s{len(self.snapshots)}"
-            tables = {key: {one: table.snapshot() for one, table in system.tables.items()} for key, system in self.systems.items()}
+            tables = {
+                key: {one: table.snapshot() for one, table in system.tables.items()}
+                for key, system in self.systems.items()
+            }
             self.snapshots[name] = Picture(tables, {key: dict(system.counters) for key, system in self.systems.items()})
             return name
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, and_, func, or_, select, tuple_, update
+from sqlalchemy import RowMapping, and_, delete, func, or_, select, tuple_, update
 
 from syncd.core.model import CUSTOM_PREFIX, Value
 from syncd.store import tables
@@ -84,6 +84,13 @@ def mark_dirty_by_records(work: Work, system: str, ids: Collection[str]) -> None
     work.run(update(tables.clients).where(column.client.in_(owners), ~column.dirty).values(dirty=True))
 
 
+def mark_dirty_by_standing(work: Work, system: str, state: StandingState) -> None:
+    """Have every client with this standing in a system reconciled again."""
+    standing, column = tables.standings.c, tables.clients.c
+    chosen = select(standing.client).where(standing.system == system, standing.state == state)
+    work.run(update(tables.clients).where(column.client.in_(chosen), ~column.dirty).values(dirty=True))
+
+
 def mark_all_dirty(work: Work) -> None:
     """Have every client that is not an alias reconciled again."""
     column = tables.clients.c
@@ -152,6 +159,13 @@ def links_of(work: Work, ids: Collection[str]) -> dict[str, list[LinkRow]]:
     for row in work.rows(LinkRow, tables.links, work.among(tables.links.c.client, ids)):
         grouped.setdefault(row.client, []).append(row)
     return grouped
+
+
+def forget_records(work: Work, system: str, ids: Collection[str]) -> None:
+    """Forget records with their links and keys, as if they had never been seen; their clients are reconciled again."""
+    mark_dirty_by_records(work, system, ids)
+    for table in (tables.match_keys, tables.links, tables.records):
+        work.run(delete(table).where(table.c.system == system, work.among(table.c.external_id, ids)))
 
 
 def links_since(work: Work, since: datetime) -> list[LinkRow]:

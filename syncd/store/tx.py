@@ -47,6 +47,7 @@ class Tx(Work):
     dirty = _clients.dirty
     mark_dirty = _clients.mark_dirty
     mark_dirty_by_records = _clients.mark_dirty_by_records
+    mark_dirty_by_standing = _clients.mark_dirty_by_standing
     mark_all_dirty = _clients.mark_all_dirty
     resolve_alias = _clients.resolve_alias
     aliases = _clients.aliases
@@ -54,6 +55,7 @@ class Tx(Work):
     put_links = _clients.put_links
     link = _clients.link
     links_of = _clients.links_of
+    forget_records = _clients.forget_records
     links_since = _clients.links_since
     move_links = _clients.move_links
     put_standings = _clients.put_standings

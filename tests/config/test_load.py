@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncd import config as configuration
+from syncd import providers
 from syncd.core.model import Brake, BrakeKind, FieldPolicy, Mode, Rule, Timing
 from syncd.errors import ConfigError
 
@@ -111,6 +112,13 @@ def test_shipped_files_name_every_key() -> None:
         assert all((field.alias or name) in tenant for name, field in model.model_fields.items())
     for model in (shape.BrakeLimit, shape.WriteBudget):
         assert all(f"{name} =" in tenant for name in model.model_fields)
+
+
+@pytest.mark.parametrize("name", ["tiime", "lsp_expert", "smartbills", "flowtly"])
+def test_example_names_every_key_of_a_provider(name) -> None:
+    """Every key that a shipped provider takes is in the example tenant."""
+    tenant = (ROOT / "config" / "tenants" / "example.toml").read_text()
+    assert [key for key in providers.load(name).option_keys if key not in tenant] == []
 
 
 def test_shipped_service_file_states_the_defaults(config) -> None:

@@ -119,6 +119,16 @@ def test_resolved_secret_is_masked_in_logs_and_not_shown_by_repr(config, monkeyp
     assert VALUE not in repr(configuration.load(config.folder))
 
 
+def test_name_of_a_user_may_be_written_out(config, monkeypatch) -> None:
+    """A user name is a reference or is written out; any other key may be a reference, too."""
+    monkeypatch.setenv("SHOP_KEY", VALUE)
+    monkeypatch.setenv("LOGIN", "https://login.example")
+    text = '[systems.books]\nprovider = "shop"\nusername = "acme"\npassword = "env:SHOP_KEY"\nauth_url = "env:LOGIN"\n'
+    config.tenant(text)
+    (settings,) = configuration.load_strict(config.folder).tenants[0].systems
+    assert settings.options == {"username": "acme", "password": VALUE, "auth_url": "https://login.example"}
+
+
 def test_disabled_tenant_needs_no_secret(config) -> None:
     """A disabled tenant is validated without its secrets and carries none."""
     config.tenant('[tenant]\nenabled = false\n[systems.books]\nprovider = "shop"\nshop = 3\ntoken = "env:NOT_SET"\n')

@@ -95,7 +95,7 @@ def test_strong_evidence_links(a: dict[str, Any], b: dict[str, Any], matched_by:
     ],
 )
 def test_weaker_evidence_is_proposed(a: dict[str, Any], b: dict[str, Any]) -> None:
-    """Equal names, an equal e-mail without agreeing name, or strong evidence beside a contradiction goes to a person."""
+    """Equal names, an e-mail without agreeing name, or strong evidence beside a contradiction is asked about."""
     verdict = _judge(a, b)
     assert verdict.zone == "propose"
     assert verdict.reasons

@@ -95,9 +95,9 @@ def test_unknown_numbers_are_not_ordered() -> None:
         ("{'a': 1}", "a"),
         ("(name := 'x')", "name := 'x'"),
         ("__import__('os').system('id')", "__import__"),
-        ("(" * 900 + "archived" + ")" * 900, ""),
+        ("(" * 900 + "archived" + ")" * 900, "condition"),
         ("name == '" + "x" * LENGTH_LIMIT_CHARACTERS + "'", "longer"),
-        ("name == '\0'", ""),
+        ("name == '\0'", "condition"),
     ],
 )
 def test_refusals_say_why(text: str, named: str) -> None:

@@ -284,7 +284,7 @@ class HttpContract(Contract):
             world.provider.fetch(external_id)
 
     @pytest.mark.parametrize(
-        ("status", "headers", "error"),
+        "status,headers,error",
         [
             (401, {}, Unauthorised),
             (403, {}, Unauthorised),

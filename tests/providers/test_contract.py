@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -10,6 +10,8 @@ from pytest_httpserver import HTTPServer
 from syncd.providers import REGISTRY
 from tests.providers.contract import Contract, HttpContract
 from tests.providers.worlds import flowtly_world, lsp_world, memory_world
+
+Fields = dict[str, Any]
 
 COMMON = {
     "name": "Traduction Élan",
@@ -40,9 +42,22 @@ class TestMemory(Contract):
     """The reference provider."""
 
     name = "memory"
-    sample = {**COMMON, "vat_number": "FR83404833048", "language": "fr-CA", "details": "x", "archived": False}
-    other = {**OTHER, "currency": "CAD", "archived": True, "tax_exempt": True, "language": "pl", "address_line2": "A"}
-    paths = {name: (name,) for name in other}
+    sample: ClassVar[Fields] = {
+        **COMMON,
+        "vat_number": "FR83404833048",
+        "language": "fr-CA",
+        "details": "x",
+        "archived": False,
+    }
+    other: ClassVar[Fields] = {
+        **OTHER,
+        "currency": "CAD",
+        "archived": True,
+        "tax_exempt": True,
+        "language": "pl",
+        "address_line2": "A",
+    }
+    paths: ClassVar[Fields] = {name: (name,) for name in other}
 
     def make_world(self, server: HTTPServer) -> Any:
         return memory_world("contract")
@@ -52,7 +67,7 @@ class TestLspExpert(HttpContract):
     """LSP.expert against its simulated system."""
 
     name = "lsp_expert"
-    sample = {
+    sample: ClassVar[Fields] = {
         **COMMON,
         "address_line2": "Bât. B",
         "region": "Île-de-France",
@@ -60,7 +75,7 @@ class TestLspExpert(HttpContract):
         "details": "<p>VIP</p>",
         "archived": False,
     }
-    other = {
+    other: ClassVar[Fields] = {
         **OTHER,
         "address_line2": "C",
         "region": "Rhône",
@@ -68,7 +83,7 @@ class TestLspExpert(HttpContract):
         "details": "<p>a</p>",
         "archived": True,
     }
-    paths = {
+    paths: ClassVar[Fields] = {
         "name": ("name", "address.name", "contacts[0].fullName", "(children).contacts[0].fullName"),
         "email": ("contacts[0].email", "(children).contacts[0].email"),
         "phone": ("contacts[0].phone", "(children).contacts[0].phone"),
@@ -97,9 +112,9 @@ class TestFlowtly(HttpContract):
     """Flowtly against its simulated system."""
 
     name = "flowtly"
-    sample = {**COMMON, "language": "fr", "archived": False}
-    other = {**OTHER, "currency": "PLN", "language": "pl", "archived": True}
-    paths = {
+    sample: ClassVar[Fields] = {**COMMON, "language": "fr", "archived": False}
+    other: ClassVar[Fields] = {**OTHER, "currency": "PLN", "language": "pl", "archived": True}
+    paths: ClassVar[Fields] = {
         "name": ("name", "clientContacts[0].name", "(children).contacts[0].name"),
         "email": ("clientContacts", "(children).contacts"),
         "phone": ("addressPhoneNumber",),

@@ -106,7 +106,7 @@ class System:
         return Response(body, answer.status, headers, content_type=kind if body else None)
 
     def _answer(self, request: Request) -> Answer:
-        route, params, allowed = self.system.router.find(request.method, request.path)
+        route, params, allowed = self.system.router.find(request.method, request.path, self.system.offered)
         if route is None:
             self.strays.append((request.method, request.path))
             answer: Answer = self.system.problem(405 if allowed else 404)

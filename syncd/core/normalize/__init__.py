@@ -229,10 +229,7 @@ def same(unit: str, a: Value, b: Value, context: Context) -> bool:
     if a is b:
         return True
     if not is_group(unit):
-        kind = kind_of(unit)
-        if kind is Kind.CONTACTS:
-            return _same_contacts(a, b, context)
-        return key(kind, a, context) == key(kind, b, context)
+        return _same_contacts(a, b, context) if unit == "contacts" else _same_field(unit, a, b, context)
     left, right = _parts(unit, a), _parts(unit, b)
     if left is None or right is None:
         return repr(a) == repr(b)
@@ -241,7 +238,14 @@ def same(unit: str, a: Value, b: Value, context: Context) -> bool:
     shared = left.keys() & right.keys()
     if unit == "name" and not shared:
         return _same_split(left, right)
-    return all(key(kind_of(part), left[part], context) == key(kind_of(part), right[part], context) for part in shared)
+    return all(_same_field(part, left[part], right[part], context) for part in shared)
+
+
+def _same_field(field: str, a: Value, b: Value, context: Context) -> bool:
+    if isinstance(a, str) and a == b:
+        return True
+    kind = kind_of(field)
+    return key(kind, a, context) == key(kind, b, context)
 
 
 def _parts(unit: str, value: Value) -> dict[str, Value] | None:

@@ -20,7 +20,6 @@ from stdnum.exceptions import ValidationError
 from stdnum.fr import rcs as fr_rcs
 from stdnum.fr import siren as fr_siren
 from stdnum.fr import siret as fr_siret
-from stdnum.fr import tva as fr_tva
 from stdnum.pl import nip as pl_nip
 
 from syncd.core.model import Context
@@ -39,6 +38,8 @@ _PHONE_LIMIT_CHARACTERS: Final = 250
 _EU_PREFIXES: Final = frozenset(code.upper() for code in eu_vat.MEMBER_STATES) | {"EL"}
 _VAT_SPELLING: Final = {"GR": "EL"}
 _VAT_LIMIT_CHARACTERS: Final = 32
+_MONACO: Final = "000"
+"""French VAT numbers that go on so after their check digits are of Monaco and contain no SIREN; all others do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ def _vat(text: str, country: str) -> Vat | None:
         return None
     if not number.isascii() or len(number) > _VAT_LIMIT_CHARACTERS:
         return Vat(number, valid=False)
-    for candidate in (number, f"{_VAT_SPELLING.get(country, country)}{number}"):
+    prefix = _VAT_SPELLING.get(country, country)
+    for candidate in (number,) if number.startswith(prefix) else (number, f"{prefix}{number}"):
         known = _known_vat(candidate)
         if known is not None:
             return known
@@ -170,7 +172,7 @@ def _known_vat(number: str) -> Vat | None:
             valid = number
     except (ValidationError, ValueError):
         return None
-    if prefix == "FR" and fr_siren.is_valid(valid[-SIREN_DIGITS:]) and fr_tva.is_valid(valid):
+    if prefix == "FR" and not valid[-SIREN_DIGITS:].startswith(_MONACO):
         return Vat(valid, valid=True, scheme="siren", embedded=valid[-SIREN_DIGITS:])
     if prefix == "PL":
         return Vat(valid, valid=True, scheme="nip", embedded=valid[2:])

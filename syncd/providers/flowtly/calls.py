@@ -26,13 +26,13 @@ _PATCH: Final = {**JSON_LD, "Content-Type": "application/merge-patch+json"}
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One page of a collection. total: where the collection tells it. requests: calls made for it."""
+    """One page of a collection. position: how many items came before. total: where the collection tells it."""
 
     items: list[Value]
     number: int
+    position: int
     total: int | None
     last: bool
-    requests: int
 
 
 def explain(status: int, body: Value) -> Explained:
@@ -105,9 +105,8 @@ class Calls:
     def _walk(self, path: str, query: Mapping[str, str] = NOTHING) -> Iterator[Leaf]:
         """All pages of a collection. Raises `Malformed` on another shape, an empty page before the end, or a repeated one."""
         seen: set[str] = set()
-        first_length = 0
+        first_length = position = 0
         for number in range(1, MAX_PAGES + 1):
-            before = self._http.requests
             asked = {**query, "page": str(number)}
             if self._page_size is not None:
                 asked["itemsPerPage"] = str(self._page_size)
@@ -116,7 +115,8 @@ class Calls:
             first_length = first_length or len(items)
             last = not items or len(items) < first_length if follows is None else not follows
             _check_progress(path, items, number, seen, last=last)
-            yield Leaf(items, number, total, last, self._http.requests - before)
+            yield Leaf(items, number, position, total, last)
+            position += len(items)
             if last:
                 return
         message = f"{path} has more than {MAX_PAGES} pages"

@@ -72,27 +72,27 @@ def problems_with(options: Mapping[str, Any]) -> list[str]:
     """What is wrong with the tenant's options, in words; empty if nothing is."""
     problems = []
     if not options.get("token") and not (options.get("username") and options.get("password")):
-        problems.append("username and password are missing (or a ready token)")
+        problems.append("username: needed together with password, unless there is a token")
     defaults = options.get("defaults", {})
     if not isinstance(defaults, Mapping):
-        problems.append("defaults is a table")
-    else:
-        unknown = sorted(set(defaults) - DEFAULT_KEYS)
-        problems += [f"defaults has no key {key}; allowed: {', '.join(sorted(DEFAULT_KEYS))}" for key in unknown]
-        problems += [
-            f"defaults.{key} is a text" for key in sorted(DEFAULT_KEYS & set(defaults)) if not _is_text(defaults[key])
-        ]
+        problems.append("defaults: must be a table")
+        defaults = {}
+    allowed = ", ".join(sorted(DEFAULT_KEYS))
+    problems += [f"defaults.{key}: unknown key; allowed are {allowed}" for key in sorted(set(defaults) - DEFAULT_KEYS)]
+    problems += [
+        f"defaults.{key}: must be a text that is not empty"
+        for key in sorted(DEFAULT_KEYS & set(defaults))
+        if not _is_text(defaults[key])
+    ]
     for key in ("country_iris", "currency_iris"):
         table = options.get(key, {})
         if not isinstance(table, Mapping) or not all(_is_text(code) and _is_text(iri) for code, iri in table.items()):
-            problems.append(f'{key} is a table of codes and IRIs, such as {{ FR = "/countries/75" }}')
+            problems.append(f'{key}: must be a table of codes and IRIs, such as {{ FR = "/countries/75" }}')
     for key in ("archived_status", "instance", "auth_url"):
         if key in options and not _is_text(options[key]):
-            problems.append(f"{key} is a text")
-    if options.get("archived_status") and isinstance(defaults, Mapping):
-        status = defaults.get("status")
-        if status is not None and status == options["archived_status"]:
-            problems.append("archived_status and defaults.status are the same: new clients would count as archived")
+            problems.append(f"{key}: must be a text that is not empty")
+    if _is_text(options.get("archived_status")) and defaults.get("status") == options["archived_status"]:
+        problems.append("archived_status: the same as defaults.status, so that every new client would be archived")
     return problems
 
 

@@ -19,7 +19,7 @@ from syncd.core.normalize import clean, join_name, split_name
 from syncd.errors import Malformed, Rejected, Stale, Unauthorised, UnknownOutcome
 from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
-from syncd.providers.decoding import identity, unsound
+from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.flowtly import contacts as people
 from syncd.providers.flowtly.calls import Calls, Leaf
 from syncd.providers.flowtly.fields import (
@@ -136,25 +136,17 @@ class Flowtly:
         self, leaf: Leaf, roll: people.Roll | None, seen: set[str]
     ) -> tuple[list[Listed], list[tuple[str, str]]]:
         """The new records of one page, and what is wrong with the others."""
-        records, faults = [], list[tuple[str, str]]()
-        for position, item in enumerate(leaf.items, 1):
-            place = f"page {leaf.number} item {position}"
-            external_id = identity(item.get("id")) if isinstance(item, dict) else None
-            if not isinstance(item, dict):
-                faults.append((place, "not an object"))
-                continue
-            if external_id is None:
-                faults.append((place, "no usable id"))
-                continue
+        found, faults = sift(leaf.items, doubtful=True, position=leaf.position)
+        records = []
+        for external_id, raw in found:
             if external_id in seen:
                 continue
             seen.add(external_id)
-            reason = unsound(item) or (roll.faults.get(external_id) if roll is not None else None)
-            if reason is not None:
-                faults.append((external_id, reason))
+            if roll is not None and external_id in roll.faults:
+                faults.append((external_id, roll.faults[external_id]))
                 continue
-            self._learn(item)
-            records.append(Listed(external_id, item, self._contacts.of(external_id, item, roll)))
+            self._learn(raw)
+            records.append(Listed(external_id, raw, self._contacts.of(external_id, raw, roll)))
         return records, faults
 
     def _learn(self, raw: Raw) -> None:
@@ -419,11 +411,12 @@ def _split(raw: Raw, line: Value, country: Value, memory: Mapping[str, Any]) -> 
     if not isinstance(line, str):
         return dict.fromkeys(STREET), {_REMEMBERED_STREET: None}
     kept = memory.get(_REMEMBERED_STREET)
-    shown = Street(*(_tidy(raw.get(key)) for key in STREET))
+    street, number, local = (_tidy(raw.get(key)) for key in STREET)
+    shown = Street(street, number, local)
     if words(shown.text() or "") == words(line):
         parts = replace(shown, number_first=_is_number_first(line, shown))
     elif isinstance(kept, dict) and kept.get("typed") == line:
-        parts = Street(*kept["parts"], number_first=bool(kept["number_first"]))
+        parts = Street(kept["parts"][0], kept["parts"][1], kept["parts"][2], bool(kept["number_first"]))
     else:
         parts = split(line, country)
     values: list[Value] = [parts.street, parts.number, parts.local]

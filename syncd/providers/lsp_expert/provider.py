@@ -11,7 +11,7 @@ from syncd.core.normalize import clean, join_name, split_name
 from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Fixed
-from syncd.providers.decoding import identity, unsound
+from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.http import Http
 from syncd.providers.lsp_expert.calls import Calls
 from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, ON_CONTACT, READ_PATHS, WRITE_NAMES
@@ -36,11 +36,11 @@ class LspExpert:
         """What is wrong with the tenant's options, in words; empty if nothing is."""
         problems = []
         if not isinstance(options.get("api_key"), str) or not options["api_key"]:
-            problems.append("api_key is missing: LSP.expert wants the API key of the account")
+            problems.append("api_key: required, the API key of the account")
         if not isinstance(options.get("sort", True), bool):
-            problems.append("sort is true or false")
+            problems.append("sort: must be true or false")
         if options.get("children", "on_change") not in ("on_change", "always"):
-            problems.append('children is "on_change" or "always"')
+            problems.append('children: must be "on_change" or "always"')
         return problems
 
     def __init__(self, settings: Settings, http: Http) -> None:
@@ -74,7 +74,7 @@ class LspExpert:
 
     def pull(self) -> Iterator[Page]:
         """Every client, 20 a page, each once, oldest first where the server takes the sort parameters."""
-        sort, number, seen = self._sort, 1, set[str]()
+        sort, number, position, seen = self._sort, 1, 0, set[str]()
         while number <= MAX_PAGES:
             before = self.requests
             try:
@@ -85,7 +85,8 @@ class LspExpert:
                 sort = False
                 continue
             items, last = _envelope(body, number)
-            records, faults = self._records(items, number, seen)
+            records, faults = self._records(items, position, seen)
+            position += len(items)
             if not last and (reason := _cut_short(body, items)):
                 faults.append((f"page {number}", reason))
             total = body.get("totalItems") if isinstance(body, dict) else None
@@ -97,30 +98,15 @@ class LspExpert:
         message = f"the listing has more than {MAX_PAGES} pages"
         raise Malformed(message, operation="list clients")
 
-    def _records(
-        self, items: Sequence[Value], number: int, seen: set[str]
-    ) -> tuple[list[Listed], list[tuple[str, str]]]:
+    def _records(self, items: list[Value], position: int, seen: set[str]) -> tuple[list[Listed], list[tuple[str, str]]]:
         """The new records of one page and what is wrong with the others. Raises where the page only repeats."""
-        records, faults, repeated = [], list[tuple[str, str]](), 0
-        for position, item in enumerate(items, 1):
-            place = f"page {number} item {position}"
-            external_id = identity(item.get("id")) if isinstance(item, dict) else None
-            if not isinstance(item, dict):
-                faults.append((place, "not an object"))
-            elif external_id is None:
-                faults.append((place, "no usable id"))
-            elif external_id in seen:
-                repeated += 1
-            else:
-                seen.add(external_id)
-                if (reason := unsound(item)) is not None:
-                    faults.append((external_id, reason))
-                else:
-                    records.append(self._item(external_id, item))
-        if items and repeated == len(items):
-            message = f"page {number} only repeats records of earlier pages"
+        records, faults = sift(items, doubtful=True, position=position)
+        fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
+        if records and not fresh:
+            message = "a page only repeats records of earlier pages"
             raise Malformed(message, operation="list clients")
-        return records, faults
+        seen.update(fresh)
+        return [self._item(external_id, raw) for external_id, raw in fresh.items()], faults
 
     def _item(self, external_id: str, item: Raw) -> Listed:
         """A list item as it is; or in full, where the tenant wants that and the client is still there."""

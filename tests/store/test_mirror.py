@@ -1,0 +1,149 @@
+"""The mirror: sets of records are put, touched, missed and found by their keys."""
+
+from __future__ import annotations
+
+import time
+
+from syncd.store import ClientRow, KeyHit, RecordState
+from tests.store.examples import NOON, a_client, a_link, a_record, at
+
+
+def test_touching_notes_the_walk_and_brings_missing_records_back(store) -> None:
+    """An unchanged record gets the walk and the time; a missing one is present again and its client is dirty."""
+    missing = {"state": RecordState.MISSING, "missing_since": NOON, "missing_cycle": "y1", "gone_count": 1}
+    with store.writing() as tx:
+        tx.put_clients([a_client("c1", dirty=False), a_client("c2", dirty=False)])
+        tx.put_links([a_link(external_id="1"), a_link(external_id="2", client="c2")])
+        tx.put_records([a_record(external_id="1"), a_record(external_id="2", **missing), a_record(external_id="3")])
+        assert tx.touch_records("books", ["1", "2", "unknown"], "p2", at(1)) == ["2"]
+        assert tx.touch_records("books", [], "p2", at(1)) == []
+    with store.reading() as tx:
+        rows = tx.records("books", ["1", "2", "3"])
+        assert rows["1"] == a_record(external_id="1", walk="p2", seen_at=at(1), observed_at=at(1))
+        assert rows["2"] == a_record(external_id="2", walk="p2", seen_at=at(1), observed_at=at(1))
+        assert rows["3"] == a_record(external_id="3")
+        assert tx.dirty(10) == ["c2"]
+    with store.writing() as tx:
+        tx.touch_records("books", ["3"], None, at(2))
+        assert tx.records("books", ["3"])["3"].walk == "p1"
+
+
+def test_unseen_are_the_living_records_that_a_walk_did_not_show(store) -> None:
+    """Records that are gone or quarantined are not missed, and neither are those of other systems."""
+    with store.writing() as tx:
+        tx.put_records(
+            [
+                a_record(external_id="1"),
+                a_record(external_id="2", walk="p2"),
+                a_record(external_id="3", state=RecordState.MISSING),
+                a_record(external_id="4", state=RecordState.GONE),
+                a_record(external_id="5", state=RecordState.QUARANTINED),
+                a_record(external_id="6", walk=None),
+                a_record("other", "7"),
+            ]
+        )
+    with store.reading() as tx:
+        assert tx.unseen("books", "p2") == ["1", "3", "6"]
+        assert tx.count_records("books") == 3
+        assert tx.count_records("books", RecordState.GONE) == 1
+        assert tx.count_records("nowhere") == 0
+
+
+def test_absences_are_believed_when_seen_twice(store) -> None:
+    """Only a missing record that is linked and was gone twice is confirmed as gone."""
+    missing = {"state": RecordState.MISSING, "missing_since": NOON, "missing_cycle": "y1"}
+    twice = a_record(external_id="2", gone_count=2, **missing)
+    with store.writing() as tx:
+        tx.put_clients([a_client()])
+        tx.put_links([a_link(external_id=number) for number in ("1", "2", "3")])
+        tx.put_records([a_record(external_id="1", gone_count=1, **missing), twice])
+        tx.put_records([a_record(external_id="3", gone_count=2), a_record(external_id="4", gone_count=2, **missing)])
+    with store.reading() as tx:
+        assert tx.confirmed_gone("books") == [twice]
+
+
+def test_digests_tell_what_is_known(store) -> None:
+    """Unknown ids are left out; the answer is digest, list digest and state."""
+    with store.writing() as tx:
+        tx.put_records([a_record(digest="d", list_digest="l")])
+    with store.reading() as tx:
+        assert tx.digests("books", ["1", "2"]) == {"1": ("d", "l", RecordState.PRESENT)}
+
+
+def test_recent_records_and_those_without_a_client_are_found(store) -> None:
+    """Recent means first seen after a time; unlinked means present and without a link."""
+    with store.writing() as tx:
+        tx.put_clients([a_client()])
+        tx.put_records(
+            [
+                a_record(external_id="1", first_seen_at=at(2)),
+                a_record(external_id="2", first_seen_at=at(1)),
+                a_record(external_id="3", state=RecordState.GONE),
+            ]
+        )
+        tx.put_links([a_link(external_id="1")])
+    with store.reading() as tx:
+        assert [row.external_id for row in tx.recent("books", at(1))] == ["1"]
+        assert tx.unlinked() == [("books", "2")]
+
+
+def test_the_mirror_is_listed_in_pages_with_clients(store) -> None:
+    """Records come by system and external id, from behind the last one, each with its client."""
+    with store.writing() as tx:
+        tx.put_clients([a_client()])
+        tx.put_records([a_record("b", "1"), a_record("a", "2"), a_record("a", "1")])
+        tx.put_links([a_link("a", "2")])
+    with store.reading() as tx:
+        first = tx.mirror(limit=2)
+        rest = tx.mirror(after=("a", "2"))
+        assert [(row.system, row.external_id, client) for row, client in first] == [("a", "1", None), ("a", "2", "c1")]
+        assert [(row.system, row.external_id) for row, _ in rest] == [("b", "1")]
+        assert [row.external_id for row, _ in tx.mirror("b")] == ["1"]
+
+
+def test_records_are_found_by_their_keys(store) -> None:
+    """Keys are replaced as a set per record; hits name the client and are limited per key."""
+    email, vat = ("email", "a@b.c"), ("vat_number", "FR1")
+    with store.writing() as tx:
+        tx.put_clients([a_client()])
+        tx.put_links([a_link(external_id="1"), a_link("other", "9")])
+        tx.set_keys("books", {"1": {email, vat}, "2": {email}, "3": {email}})
+        tx.set_keys("other", {"9": {email}})
+        tx.set_keys("books", {"1": {email}, "3": set()})
+    with store.reading() as tx:
+        hits = tx.by_keys({email, vat, ("email", "nobody@b.c")}, 10)
+        assert hits == [
+            KeyHit("email", "a@b.c", "books", "1", "c1"),
+            KeyHit("email", "a@b.c", "books", "2", None),
+            KeyHit("email", "a@b.c", "other", "9", "c1"),
+        ]
+        assert [hit.external_id for hit in tx.by_keys({email}, 2)] == ["1", "2"]
+        assert tx.by_keys(set(), 2) == []
+        assert tx.key_counts({email, vat}) == {email: 2}
+
+
+def test_a_key_too_long_to_be_indexed_proves_nothing(store) -> None:
+    """Such a key is neither stored nor found, and disturbs no other."""
+    long = ("name", "\N{SNOWMAN}" * 5000)
+    with store.writing() as tx:
+        tx.set_keys("books", {"1": {long, ("name", "\N{SNOWMAN}" * 500)}})
+    with store.reading() as tx:
+        assert tx.by_keys({long}, 5) == []
+        assert len(tx.by_keys({("name", "\N{SNOWMAN}" * 500)}, 5)) == 1
+
+
+def test_thousands_of_records_cost_few_statements(store) -> None:
+    """Putting, comparing and touching 5000 records takes seconds at most, and any number of ids may be asked for."""
+    rows = [a_record(external_id=str(number), raw={"pad": "x" * 500, "id": number}) for number in range(5000)]
+    ids = [row.external_id for row in rows]
+    began = time.monotonic()
+    with store.writing() as tx:
+        tx.put_records(rows)
+        tx.put_clients([ClientRow(f"c{number + 1}", {"name": "x"}, NOON, NOON) for number in range(5000)])
+        tx.put_links([a_link(external_id=number, client=f"c{int(number) + 1}") for number in ids])
+    with store.writing() as tx:
+        assert len(tx.digests("books", ids)) == 5000
+        tx.touch_records("books", ids, "p2", at(1))
+        assert tx.unseen("books", "p2") == []
+        assert len(tx.bundles([f"c{number + 1}" for number in range(5000)])) == 5000
+    assert time.monotonic() - began < 20
