@@ -17,6 +17,7 @@ from syncd.cli.frame import Call, Front
 from syncd.cli.logs import log_command
 from syncd.cli.look import clients, links, records, show
 from syncd.cli.play import sandbox
+from syncd.cli.service import run
 from syncd.cli.status import conflicts, holds, outbox, status
 
 __all__ = ["front"]
@@ -41,6 +42,6 @@ def front(context: click.Context, config: str | None, tenant: str | None, *, as_
 
 for _command in (
     *(sync, plan, check, status, clients, show, records, links, conflicts, resolve, holds, release, refuse),
-    *(outbox, retry, drop, log_command, db, sandbox, demo),
+    *(outbox, retry, drop, log_command, db, run, sandbox, demo),
 ):
     front.add_command(_command)

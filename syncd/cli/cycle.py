@@ -30,6 +30,7 @@ from syncd.cli.frame import (
     single,
     usage,
 )
+from syncd.cli.status import show_error
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.config.shape import seconds
 from syncd.errors import SyncdError
@@ -187,9 +188,7 @@ def _progress(found: Scene) -> Iterator[Callable[[], None]]:
 def show_result(result: Mapping[str, Any]) -> None:
     """What one tenant's cycles did, what waits, and how to go on."""
     if result.get("error"):
-        error = result["error"]
-        output.say(f"{result['tenant']}: failed ({error['code']}): {error['message']}")
-        output.say(f"  next: {error['next']}")
+        show_error(result["tenant"], result["error"])
         return
     output.say(
         f"{result['tenant']}: {output.counted(len(result['cycles']), 'cycle')}, {'quiescent' if result['quiescent'] else 'not quiescent'}"
@@ -277,7 +276,9 @@ def _write_private(path: Path, content: bytes) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
     except OSError as error:
-        raise usage(fault=f"{path} cannot be written ({error.strerror})", step="Name another file with --out.") from error
+        raise usage(
+            fault=f"{path} cannot be written ({error.strerror})", step="Name another file with --out."
+        ) from error
 
 
 def _show_plan(document: Mapping[str, Any]) -> None:
@@ -316,8 +317,9 @@ def check(call: Call) -> int:
     else:
         for result in results:
             _show_findings(result)
-        if not found.broken:
-            output.say(f"configuration: {output.counted(len(results), 'tenant')}, no problems")
+        output.say(
+            f"{output.counted(len(results), 'tenant')} checked, {output.counted(len(found.broken), 'broken file')}"
+        )
     errors = [finding for result in results for finding in result["findings"] if finding["level"] == "error"]
     return found.exit(FAILED if errors else DONE)
 
@@ -328,9 +330,11 @@ def _check_tenant(service: ServiceConfig, tenant: TenantConfig) -> report.Docume
             with open_tenant(service, tenant) as one:
                 return report.findings(tenant.name, one.engine.check())
         except Exception as error:  # noqa: BLE001 - the failure of one tenant never stops the others
-            log.get(__name__).error("job_failed", job="check", exc_info=error)
+            log.get(__name__).error("job_failed", job="check", error=error)
             told = error_document(error)
-            return {"tenant": tenant.name, "findings": [{"system": None, "level": "error", **told}]}
+            lines = told.pop("problems", [told["message"]])
+            found = [{"system": None, "level": "error", **told, "message": line} for line in lines]
+            return {"tenant": tenant.name, "findings": found}
 
 
 def _show_findings(result: Mapping[str, Any]) -> None:

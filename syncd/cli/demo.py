@@ -1,3 +1,356 @@
+"""`syncd demo`: the simulated systems, a ready tenant, people at work in every system, and what syncd makes of it.
+
+Everything lives in one folder: config/, secrets/, state/ (store and log) and sandbox.json, the memory of the simulated systems
+between two runs. A second run goes on from there, and has nothing to send.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
 import click
+
+from syncd import report
+from syncd.cli import output
+from syncd.cli.cycle import cycle_tenant, show_counts, show_rest
+from syncd.cli.frame import DONE, FAILED, Call, Scene, opened, options, scene, usage
+from syncd.cli.people import Deed, deeds
+from syncd.cli.status import show_conflict, show_status, tenant_status
+from syncd.errors import SyncdError
+from syncd.sandbox import Sandbox, start, write_config
+from syncd.store import WriteState
+
+SEED: Final = 1
+CLIENTS: Final = 24
+PORT: Final = 8599
+TENANT: Final = "demo"
+MEMORY: Final = "sandbox.json"
+MARKER: Final = ".syncd-demo"
+OWN: Final = ("config", "secrets", "state", MEMORY)
+"""What the demo makes in its folder, and what `--fresh` removes."""
+
+CYCLES_MAX: Final = 10
+WAIT_SECONDS: Final = 5.0
+SAVE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A demo that is set up: the running sandbox and the tenant that points at it."""
+
+    folder: Path
+    sandbox: Sandbox
+    found: Scene
+    tell: Callable[[str], None]
+
+    def cycles(self, *, until_quiet: bool = True) -> report.Document:
+        """Run cycles of the tenant. Raises SyncdError with the reason where that failed."""
+        [tenant] = self.found.tenants
+        result = cycle_tenant(
+            self.found.service, tenant, until_quiet=until_quiet, cycles=CYCLES_MAX, wait_seconds=WAIT_SECONDS
+        )
+        if result.get("error"):
+            raise _Ended(result)
+        return result
+
+
+class _Ended(SyncdError):
+    """A cycle of the demo failed; `result` says how."""
+
+    code = "demo"
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        super().__init__(str(result["error"]["message"]))
+        self.code = str(result["error"]["code"])
+        self.next_step = str(result["error"]["next"])
+
+
 @click.command()
-def demo() -> None: ...
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where its config, store, log and the memory of the simulated systems go.",
+)
+@click.option("--fresh", is_flag=True, help="Start again from the beginning.")
+@click.option("--keep", is_flag=True, help="Keep the simulated systems running at the end, until interrupted.")
+@options
+def demo(call: Call, folder: Path, *, fresh: bool, keep: bool) -> int:
+    r"""Show syncd at work on four simulated systems: first cycles, edits everywhere, a conflict, silence.
+
+    Run it again and it sends no writes; --fresh starts from the beginning.
+
+    \b
+    Example: syncd demo
+             syncd demo --keep
+    """
+    _claim(folder)
+    if fresh or not (folder / MEMORY).exists():
+        _clear(folder)
+    memory = folder / MEMORY
+    resumed = memory.exists()
+    tell = (lambda _: None) if call.json else output.say
+    with _sandbox(memory) as sandbox:
+        config = write_config(
+            sandbox,
+            folder,
+            TENANT,
+            service={"log": {"level": "info", "format": "json", "file": "state/log/syncd.jsonl"}},
+        )
+        stage = Stage(folder, sandbox, scene(Call(str(config), TENANT), quiet=True), tell)
+        tell(f"four simulated systems at {sandbox.url}; tenant `{TENANT}` in {config}")
+        try:
+            document = _again(stage) if resumed else _first(stage)
+        finally:
+            _save(sandbox, memory)
+        document = {"dir": str(folder), "config": str(config), "url": sandbox.url, "resumed": resumed, **document}
+        if call.json:
+            output.document(document)
+        else:
+            _farewell(stage, document, keep=keep)
+        if keep:
+            _stay(sandbox, memory)
+    return DONE if resumed or document["writes_in_last_cycle"] == 0 else FAILED
+
+
+# ---------------------------------------------------------------- the acts
+
+
+def _first(stage: Stage) -> report.Document:
+    """From nothing: first cycles, people's edits, cycles, and one more that has nothing to do."""
+    [tenant] = stage.found.tenants
+    stage.tell(
+        "\n1. The first cycles: read everything, find out which records are one client, fill in what is missing."
+    )
+    before = sum(system["records"] for system in stage.sandbox.state()["systems"].values())
+    first = stage.cycles()
+    _tell_cycles(stage, first)
+    clients = tenant_status(stage.found.service, tenant)["clients"]["total"]
+    made = sum(system["created"] for cycle in first["cycles"] for system in cycle["systems"])
+    stage.tell(
+        f"  {before} records of four systems are {output.counted(clients, 'client')}; {made} records were created where one was missing"
+    )
+
+    done = _work(stage)
+    stage.tell("\n2. People at work: one edit in each system, two equal ones, two different ones, a new client.")
+    for deed in done:
+        stage.tell(f"  {deed.label}  {deed.words}")
+
+    stage.tell("\n3. Cycles until nothing is pending.")
+    second = stage.cycles()
+    _tell_cycles(stage, second)
+    conflicts = _tell_effects(stage, done, {cycle["cycle"] for cycle in second["cycles"]})
+
+    stage.tell("\n4. One more cycle, with nothing new anywhere.")
+    last = stage.cycles(until_quiet=False)
+    writes = _writes(last)
+    stage.tell(f"  {output.counted(writes, 'write')} sent, {output.counted(_requests(last), 'request')} made to look")
+    every = [*first["cycles"], *second["cycles"], *last["cycles"]]
+    totals = _totals(stage, every)
+    return {
+        "cycles": every,
+        "totals": totals,
+        "people": [{"deed": deed.label, "what": deed.words} for deed in done],
+        "conflicts": conflicts,
+        "writes_in_last_cycle": writes,
+        "quiescent": last["quiescent"],
+    }
+
+
+def _again(stage: Stage) -> report.Document:
+    """From where the last run ended: one cycle that has nothing to send."""
+    stage.tell("\nGoing on from the last run. One cycle, with nothing new anywhere:")
+    last = stage.cycles(until_quiet=False)
+    _tell_cycles(stage, last)
+    writes = _writes(last)
+    edited = "" if writes == 0 else "; somebody had edited something since"
+    stage.tell(
+        f"  {output.counted(writes, 'write')} sent, {output.counted(_requests(last), 'request')} made to look{edited}"
+    )
+    return {
+        "cycles": last["cycles"],
+        "totals": _totals(stage, last["cycles"]),
+        "people": [],
+        "conflicts": [],
+        "writes_in_last_cycle": writes,
+        "quiescent": last["quiescent"],
+    }
+
+
+def _work(stage: Stage) -> list[Deed]:
+    """Let people work in the systems' own apps, by the side door."""
+    [tenant] = stage.found.tenants
+    with opened(stage.found.service, tenant) as store:
+        done = deeds(list(report.clients(store, tenant.name)))
+    for deed in done:
+        for provider, row_id, raw in deed.acts:
+            if row_id is None:
+                stage.sandbox.create(provider, raw)
+            else:
+                stage.sandbox.edit(provider, row_id, raw)
+    return done
+
+
+def _tell_cycles(stage: Stage, result: Mapping[str, Any]) -> None:
+    if stage.tell is output.say:
+        show_counts(result["cycles"])
+        show_rest(result)
+
+
+def _tell_effects(stage: Stage, done: Iterable[Deed], cycles: set[str]) -> list[report.Document]:
+    """What followed from each deed, read from the outbox and the conflict log; returns the conflicts."""
+    [tenant] = stage.found.tenants
+    with opened(stage.found.service, tenant) as store:
+        writes = [row for row in report.outbox(store, tenant.name, (WriteState.DONE,)) if row["cycle"] in cycles]
+        conflicts = [row for row in report.conflicts(store, tenant.name) if row["cycle"] in cycles]
+        names = {row["client"]: row["fields"].get("name") for row in report.clients(store, tenant.name)}
+    for deed in done:
+        own = {
+            client
+            for client, name in names.items()
+            if client == deed.client or (deed.client is None and name == deed.name)
+        }
+        effects = [_effect(row) for row in writes if row["client"] in own]
+        logged = [row["conflict"] for row in conflicts if row["client"] in own]
+        then = "; ".join(effects) or "nothing to write"
+        stage.tell(f"  {deed.label}  {then}" + (f"; conflict {', '.join(logged)}" if logged else "; no conflict"))
+    if stage.tell is output.say:
+        for row in conflicts:
+            show_conflict(row)
+    return conflicts
+
+
+def _effect(row: Mapping[str, Any]) -> str:
+    return f"{row['system']}: {row['action']} {', '.join(row['fields'])}"
+
+
+def _writes(result: Mapping[str, Any]) -> int:
+    names = [name for name in report.COUNTED if name != "failed"]
+    return sum(system[name] for cycle in result["cycles"] for system in cycle["systems"] for name in names)
+
+
+def _requests(result: Mapping[str, Any]) -> int:
+    return sum(system["requests"] for cycle in result["cycles"] for system in cycle["systems"])
+
+
+def _totals(stage: Stage, cycles: Sequence[Mapping[str, Any]]) -> list[report.Document]:
+    """Per system what was created and updated, and the conflicts it took part in."""
+    [tenant] = stage.found.tenants
+    numbers = {cycle["cycle"] for cycle in cycles}
+    with opened(stage.found.service, tenant) as store:
+        logged = [row for row in report.conflicts(store, tenant.name) if row["cycle"] in numbers]
+    totals: list[report.Document] = []
+    for system in tenant.policy.systems:
+        own = [each for cycle in cycles for each in cycle["systems"] if each["system"] == system.name]
+        sides = [{candidate["system"] for candidate in row["candidates"]} for row in logged]
+        counts = {name: sum(each[name] for each in own) for name in (*report.COUNTED, "requests")}
+        involved = sum(system.name in each for each in sides)
+        totals.append({"system": system.name, "provider": system.provider, **counts, "conflicts": involved})
+    return totals
+
+
+def _farewell(stage: Stage, document: Mapping[str, Any], *, keep: bool) -> None:
+    [tenant] = stage.found.tenants
+    output.say("\nIn all:")
+    names = ("system", "provider", "created", "updated", "archived", "failed", "conflicts", "requests")
+    output.table(
+        (*names[:2], *(f"{name}#" for name in names[2:])),
+        [tuple(row[name] for name in names) for row in document["totals"]],
+    )
+    show_status(tenant_status(stage.found.service, tenant))
+    run = f"syncd --config {document['config']}"
+    output.say(f"\nstore  {stage.folder}/state/{TENANT}.db")
+    output.say(f"log    {stage.folder}/state/log/syncd.jsonl")
+    output.say(f"config {document['config']}/tenants/{TENANT}.toml")
+    output.say("\ntry:")
+    for words in (
+        "conflicts",
+        "resolve k1 --take lsp",
+        "show c1",
+        "clients",
+        "outbox --state done",
+        "log --event conflict_logged",
+    ):
+        output.say(f"  {run} {words}")
+    if keep:
+        output.say(f"  {run} sync --until-quiet")
+        output.say(
+            f"\nthe systems stay at {stage.sandbox.url} until Ctrl-C; edit there by {stage.sandbox.url}/_sandbox"
+        )
+    else:
+        output.say("  syncd demo           again: goes on from here and sends 0 writes")
+        output.say("  syncd demo --keep    the same, and the systems stay up, so that `syncd sync` reaches them")
+    output.say("  syncd demo --fresh   from the beginning")
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def _claim(folder: Path) -> None:
+    """Make the demo's folder; a folder that is somebody else's is left alone."""
+    if folder.exists() and not (folder / MARKER).exists() and any(folder.iterdir()):
+        raise usage(fault=f"{folder} is not empty and no demo made it", step="Name another folder with --dir.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).touch()
+
+
+def _clear(folder: Path) -> None:
+    for name in OWN:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _sandbox(memory: Path) -> Sandbox:
+    """The simulated systems, as the last run left them. A port that is taken is replaced by a free one."""
+    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else None
+    port = known["port"] if known else PORT
+    try:
+        sandbox = start(port=port, seed=SEED, clients=CLIENTS)
+    except OSError:
+        sandbox = start(seed=SEED, clients=CLIENTS)
+    if known:
+        with sandbox.world.lock:
+            for name, system in sandbox.world.systems.items():
+                for table, rows in known["systems"][name]["tables"].items():
+                    system.tables[table].restore(rows)
+                system.counters.update(known["systems"][name]["counters"])
+    return sandbox
+
+
+def _save(sandbox: Sandbox, memory: Path) -> None:
+    """Keep what the simulated systems hold, for the next run; whole or not at all."""
+    with sandbox.world.lock:
+        systems = {
+            name: {
+                "tables": {one: table.snapshot() for one, table in system.tables.items()},
+                "counters": dict(system.counters),
+            }
+            for name, system in sandbox.world.systems.items()
+        }
+        text = json.dumps({"port": sandbox.port, "systems": systems}, ensure_ascii=False)
+    draft = memory.with_suffix(".new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(memory)
+
+
+def _stay(sandbox: Sandbox, memory: Path) -> None:
+    """Until somebody interrupts; what happens meanwhile is kept, also if the process is killed."""
+    try:
+        while True:
+            time.sleep(SAVE_SECONDS)
+            _save(sandbox, memory)
+    except KeyboardInterrupt:
+        _save(sandbox, memory)
+        output.note("stopped")

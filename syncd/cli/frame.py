@@ -158,16 +158,17 @@ def error_document(error: BaseException) -> dict[str, Any]:
     return document
 
 
-def scene(call: Call, *, every: bool = False) -> Scene:
+def scene(call: Call, *, every: bool = False, quiet: bool = False) -> Scene:
     """Read the configuration and start the log.
 
-    The tenants are the one named by --tenant, or all enabled ones (with `every`, also disabled ones). Raises ConfigError where
+    The tenants are the one named by --tenant, or all enabled ones (with `every`, also disabled ones). On a terminal, and with
+    `quiet`, stderr gets warnings and errors only; the log file gets everything. Raises ConfigError where
     syncd.toml or the named tenant's file cannot be used, UsageError where there is no such tenant.
     """
     loaded = load(find_folder(call.config))
     service = loaded.service
-    quiet = service.log_level if not sys.stderr.isatty() else "warning"
-    log.configure(service.log_level, service.log_format, service.log_file, stream_level=quiet)
+    stream_level = "warning" if quiet or sys.stderr.isatty() else service.log_level
+    log.configure(service.log_level, service.log_format, service.log_file, stream_level=stream_level)
     for warning in loaded.warnings:
         output.note(f"warning: {warning}")
     found = _chosen(call, loaded, every=every)

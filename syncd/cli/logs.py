@@ -24,7 +24,7 @@ LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 POLL_SECONDS: Final = 0.25
 """Between two looks at a file that is followed."""
 
-_SHOWN_APART: Final = frozenset({"at", "level", "event", "logger", "tenant", "system", "frames"})
+_TOLD_APART: Final = frozenset({"at", "level", "event", "logger", "tenant", "system", "frames"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,9 @@ def one_line(line: dict[str, Any], width: int) -> str:
     """A line for people, of at most `width` columns: time, level, where, event, and the rest as key=value."""
     at = str(line.get("at", ""))[:19].replace("T", " ")
     where = "/".join(str(line[key]) for key in ("tenant", "system") if line.get(key))
-    rest = " ".join(f"{key}={_brief(value)}" for key, value in line.items() if key not in _SHOWN_APART)
+    rest = " ".join(
+        f"{key}={_brief(value)}" for key, value in line.items() if key not in _TOLD_APART and value is not None
+    )
     parts = (at, f"{line.get('level', '')!s:7}", where, str(line.get("event", "")), rest)
     text = output.plain(" ".join(part for part in parts if part).rstrip())
     return text if len(text) <= width else f"{text[: width - 3]}..."

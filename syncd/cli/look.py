@@ -87,18 +87,16 @@ def _show_client(document: Mapping[str, Any]) -> None:
     output.say(f"{document['client']}  {document['tenant']}  {document['state']}{alias}")
     sides = document["sides"]
     golden = document["fields"]
-    names = [
-        name
-        for name in (*FIELDS, *sorted(_customs(document)))
-        if any(name in fields for fields in (golden, *(side["fields"] for side in sides)))
-    ]
+    names = [name for name in (*FIELDS, *sorted(_customs(document))) if _is_telling(name, golden, sides)]
     rows = [
         (name, _known(golden, name), *(_marked(side, name) for side in sides if side["state"] != "apart"))
         for name in names
     ]
     headings = [f"{side['system']} {side['external_id']}" for side in sides if side["state"] != "apart"]
     output.table(("field", "golden", *headings), rows)
-    output.say("= as golden   ~ the same as this system can tell   ! differs   blank: the system does not say")
+    output.say(
+        "= as golden   ~ the same as this system can tell   ! differs   blank: the system does not say; fields that are empty everywhere are left out"
+    )
     for side in sides:
         state = (
             side["state"]
@@ -116,6 +114,12 @@ def _show_client(document: Mapping[str, Any]) -> None:
         show_conflict(row)
     if document["writes"]:
         show_writes(document["writes"])
+
+
+def _is_telling(name: str, golden: Mapping[str, Any], sides: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether anybody has a value for a field, or somebody says otherwise."""
+    shown = [fields[name] for fields in (golden, *(side["fields"] for side in sides)) if name in fields]
+    return any(value not in (None, "", []) for value in shown)
 
 
 def _customs(document: Mapping[str, Any]) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,6 +21,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from syncd.core.model import parts_of
 
 WIDTH_COLUMNS: Final = 100
 """Of text that goes into a file or a pipe."""
@@ -96,9 +99,21 @@ def note(text: str) -> None:
 
 
 def say(text: str = "") -> None:
-    """Lines of the answer, as they are; control characters other than line ends are written out."""
+    """Lines of the answer. Control characters are written out; what is too long goes on below, indented."""
+    width = max(console().width, WIDTH_COLUMNS)
     for line in text.split("\n"):
-        click.echo(plain(line))
+        for piece in wrapped(plain(line), width):
+            click.echo(piece)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line in pieces of at most `width` columns, broken at blanks; words that are longer stay whole."""
+    if len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
 
 
 def console(target: TextIO | None = None) -> Console:
@@ -146,12 +161,21 @@ def shown(value: object) -> str:
         case datetime():
             return f"{value:%Y-%m-%d %H:%M:%S}Z"
         case Mapping():
-            known = [f"{plain(str(key))}={shown(part)}" for key, part in value.items() if part not in (None, "", [])]
-            return ", ".join(known) or "(empty)"
+            return _mapping(value)
         case list() | tuple():
             return "; ".join(shown(part) for part in value) or "(empty)"
         case _:
             return plain(str(value))
+
+
+def _mapping(value: Mapping[Any, Any]) -> str:
+    """An address as people write it, a name as its text, anything else with its keys."""
+    known = {str(key): shown(part) for key, part in value.items() if part not in (None, "", [])}
+    if known and known.keys() <= set(parts_of("address")):
+        return ", ".join(known[part] for part in parts_of("address") if part in known)
+    if known.keys() == {"name"}:
+        return known["name"]
+    return ", ".join(f"{plain(key)}={part}" for key, part in known.items()) or "(empty)"
 
 
 def plain(text: str) -> str:

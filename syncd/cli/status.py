@@ -10,8 +10,9 @@ import click
 
 from syncd import report
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, Scene, now, opened, options, scene
+from syncd.cli.frame import DONE, FAILED, Call, Scene, error_document, now, opened, options, scene
 from syncd.config import ServiceConfig, TenantConfig
+from syncd.errors import SyncdError
 from syncd.store import OPEN_WRITES, ConflictStatus, HoldState, Store, WriteState
 from syncd.tenant import open_tenant
 
@@ -52,10 +53,13 @@ def print_listing(
 
 
 def tenant_status(service: ServiceConfig, tenant: TenantConfig) -> report.Document:
-    """The status document of one tenant."""
-    with open_tenant(service, tenant) as one:
-        modes = {system.name: (system.provider, system.mode.value) for system in tenant.policy.systems}
-        return report.status(one.store, tenant.name, modes, one.engine.quiet())
+    """The status document of one tenant; what cannot be opened says so in `error`."""
+    try:
+        with open_tenant(service, tenant) as one:
+            modes = {system.name: (system.provider, system.mode.value) for system in tenant.policy.systems}
+            return report.status(one.store, tenant.name, modes, one.engine.quiet())
+    except SyncdError as error:
+        return {**report.unreadable(tenant.name), "error": error_document(error)}
 
 
 @click.command()
@@ -77,11 +81,14 @@ def status(call: Call) -> int:
             show_status(tenant)
         if not tenants:
             output.say("no tenants")
-    return found.exit(DONE)
+    return found.exit(FAILED if any(tenant.get("error") for tenant in tenants) else DONE)
 
 
 def show_status(tenant: Mapping[str, Any]) -> None:
     """One tenant: a headline, the five counts per system, and how each system was last read."""
+    if tenant.get("error"):
+        show_error(tenant["tenant"], tenant["error"])
+        return
     counts = tenant["clients"]
     quiet = "quiescent" if tenant["quiescent"] else f"not quiescent: {'; '.join(tenant['reasons'])}"
     output.say(f"{tenant['tenant']}: {output.counted(counts['total'], 'client')}, {quiet}")
@@ -129,6 +136,14 @@ def show_status(tenant: Mapping[str, Any]) -> None:
         for reason in reasons:
             if reason:
                 output.say(f"  {system['system']}: {reason}")
+
+
+def show_error(tenant: str, error: Mapping[str, Any]) -> None:
+    """What went wrong with one tenant, and the next step."""
+    output.say(f"{tenant}: failed ({error['code']}): {error['message']}")
+    for problem in error.get("problems", ()):
+        output.say(f"  - {problem}")
+    output.say(f"  next: {error['next']}")
 
 
 @click.command()

@@ -6,9 +6,10 @@ is checked to its end whatever was found on the way, so that all its problems ar
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,7 @@ from syncd.core.model import (
 )
 from syncd.core.predicate import compile_predicate
 
+MAX_REPAIRS: Final = 4
 UNSHOWN: Final = "a text that is not shown"
 UNRESOLVED: Final = "unresolved"
 """What a provider's check sees in place of a secret that could not be, or need not be, resolved."""
@@ -78,19 +80,17 @@ def load_tenant(path: Path, around: Surroundings) -> tuple[TenantConfig | None, 
     document = files.read(path, problems)
     if document is None:
         return None, problems.lines
-    try:
-        file = TenantFile.model_validate(document, strict=True)
-    except ValidationError as error:
-        problems.add_validation(error, TenantFile)
-        _check_names_and_providers(document, problems)
-        return None, problems.lines
-    if not file.systems:
+    file = _shaped(document, problems)
+    names = document["systems"] if isinstance(document.get("systems"), dict) else {}
+    if document.get("systems", {}) == {}:
         problems.add("systems", "found none", "at least one section [systems.NAME]")
+    for name in names:
+        _check_name(name, problems)
     readings = {name: _System(name, system, file, around, problems) for name, system in file.systems.items()}
     only = {name: reading.check() for name, reading in readings.items()}
     _check_connections(readings, problems)
     for name, rule in file.fields.items():
-        _check_rule(name, rule, file, problems)
+        _check_rule(name, rule, file, set(names), problems)
     if problems.lines:
         return None, problems.lines
     tenant = TenantConfig(
@@ -102,6 +102,34 @@ def load_tenant(path: Path, around: Surroundings) -> tuple[TenantConfig | None, 
         file=path,
     )
     return tenant, []
+
+
+def _shaped(document: dict[str, Any], problems: Problems) -> TenantFile:
+    """The document as a model. What is wrong with its shape is told and left out, so that the rest can be checked, too."""
+    document = copy.deepcopy(document)
+    for attempt in range(MAX_REPAIRS):
+        try:
+            return TenantFile.model_validate(document, strict=True)
+        except ValidationError as error:
+            if attempt == 0:
+                problems.add_validation(error, TenantFile)
+            for detail in error.errors(include_url=False):
+                _leave_out(document, detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"])
+    return TenantFile()
+
+
+def _leave_out(document: dict[str, Any], location: Sequence[int | str]) -> None:
+    """Remove the key at a location, or the list that holds the place; an unusable mode counts as the widest one."""
+    table = document
+    for part in location[:-1]:
+        if not isinstance(table.get(str(part)), dict):
+            table.pop(str(part), None)
+            return
+        table = table[str(part)]
+    key = str(location[-1])
+    table.pop(key, None)
+    if key == "mode":
+        table[key] = "sync"
 
 
 def _check_name(name: str, problems: Problems) -> None:
@@ -124,19 +152,6 @@ def _load_provider(name: str, key: str, problems: Problems) -> Any:
     except Exception as error:  # noqa: BLE001 - a plug-in may fail in any way while it is imported
         problems.add(key, f"provider {shown(name)} cannot be loaded ({type(error).__name__})", "a provider that works")
     return None
-
-
-def _check_names_and_providers(document: Mapping[str, Any], problems: Problems) -> None:
-    """What can still be said about the systems of a document whose shape is wrong elsewhere."""
-    systems = document.get("systems")
-    for name, system in systems.items() if isinstance(systems, dict) else ():
-        _check_name(name, problems)
-        if not isinstance(system, dict) or not isinstance(system.get("provider"), str):
-            continue
-        provider = _load_provider(system["provider"], dotted(("systems", name, "provider")), problems)
-        if provider is not None:
-            extra = {key: value for key, value in system.items() if key not in _OWN_KEYS}
-            _check_keys(("systems", name), extra, provider, problems)
 
 
 def _check_keys(place: tuple[str, ...], extra: Mapping[str, Any], provider: Any, problems: Problems) -> None:
@@ -166,7 +181,6 @@ class _System:
 
     def check(self) -> Callable[[Fields], bool] | None:
         """Tell every problem of the section; returns what `only` was compiled to."""
-        _check_name(self.name, self.problems)
         self.provider = _load_provider(self.keys.provider, self._key("provider"), self.problems)
         if self.provider is not None:
             _check_keys(("systems", self.name), self.extra, self.provider, self.problems)
@@ -304,7 +318,7 @@ def _check_connections(readings: Mapping[str, _System], problems: Problems) -> N
             problems.add(dotted(("systems", name)), f"the same connection as systems.{first}", "each account once")
 
 
-def _check_rule(name: str, rule: FieldRule, file: TenantFile, problems: Problems) -> None:
+def _check_rule(name: str, rule: FieldRule, file: TenantFile, systems: Collection[str], problems: Problems) -> None:
     place = ("fields", name)
     if name not in UNITS:
         if name in FIELDS:
@@ -316,12 +330,12 @@ def _check_rule(name: str, rule: FieldRule, file: TenantFile, problems: Problems
     for key, names in (("order", rule.order), ("from", rule.sources), ("to", rule.targets)):
         for index, system in enumerate(names or ()):
             at = dotted((*place, key, index))
-            if system not in file.systems:
-                _, allowed = unknown(system, file.systems)
+            if system not in systems:
+                _, allowed = unknown(system, systems)
                 problems.add(at, f"found {shown(system)}, no system of this file", allowed)
             elif system in (names or ())[:index]:
                 problems.add(at, f"found {shown(system)} twice", "each system once")
-            elif key == "to" and file.systems[system].mode == "observe":
+            elif key == "to" and system in file.systems and file.systems[system].mode == "observe":
                 problems.add(at, f'found {shown(system)}, which has mode = "observe"', "systems that may be written")
     if rule.rule == "hold" and rule.order:
         problems.add(dotted((*place, "order")), 'found with rule = "hold"', "no order: a person decides")

@@ -28,7 +28,7 @@ would show both in the same form.
     the system then counts as unchanged until somebody edits it again, and golden is written to it until it shows it. So an
     accounted side has no agreement (`agreed` is unknown): a losing value is not mistaken for a system's own short form.
 4.  First sight (no base): equal is agreed; empty is filled, also a part of a group that golden does not know; different values
-    are one conflict of kind `first`. Nothing is ever cleared at first sight.
+    are one conflict of kind `first`. Nothing is cleared at first sight that golden did not hold.
 5.  On a conflict between a value and an empty, the value wins. An opt-out of marketing wins over everything, whoever made it,
     and no system's edit reverses it: golden competes with every opt-in, and only a person's decision here undoes it.
 6.  A value that a system cannot have typed (`weak`: a constant of that system) fills an empty golden and never competes, also
@@ -177,7 +177,8 @@ def merge(
     accepted group that follow from the others (the split of a person's name).
     """
     known = sorted((side for side in sides if side.mirror is not UNKNOWN), key=lambda side: _identity(side, policy))
-    changing = [side for side in known if _changes(side, golden)]
+    constant = any(side.weak and side.system == origin and side.same(_value(side.mirror), golden) for side in known)
+    changing = [side for side in known if _changes(side, golden) or (constant and _changes(side, None))]
     strong = [side for side in changing if not side.weak and _may_change(unit, side)]
     if not strong and _is_empty(golden):
         strong = [side for side in changing if side.weak and side.may_change][:1]
@@ -187,7 +188,9 @@ def merge(
         asking = [_candidate(side) for side in sorted(strong, key=lambda side: not _shortens(side))]
         return _held(unit, golden, known, strong, asking, "lossy", policy.rule.value, LOSSY)
     options = [(side, complete(absorb(unit, golden, _value(side.mirror), side.part_same))) for side in strong]
-    contested = _contested(unit, golden, known, strong, origin)
+    contested = (unit == CONSENT and golden is False) or (
+        not constant and any(_golden_competes(side, golden) for side in strong if not side.weak)
+    )
     agreed = _agreed_by_all(options, golden, equal, contested=contested)
     if agreed is not None:
         return _accepted(unit, golden, known, strong, *agreed)
@@ -265,16 +268,8 @@ def _may_change(unit: str, side: Side) -> bool:
     return side.may_change or (unit == CONSENT and side.mirror is False)
 
 
-def _contested(unit: str, golden: Value, known: Sequence[Side], strong: Sequence[Side], origin: str | None) -> bool:
-    """Whether golden is itself a candidate: somebody changed who has not agreed to it yet, or it is an opt-out."""
-    if unit == CONSENT and golden is False:
-        return True
-    if any(side.weak and side.system == origin and side.same(_value(side.mirror), golden) for side in known):
-        return False
-    return any(_golden_competes(side, golden) for side in strong if not side.weak)
-
-
 def _golden_competes(side: Side, golden: Value) -> bool:
+    """Whether golden is itself a candidate against this side: it changed without having agreed to golden."""
     if side.same(_value(side.mirror), golden):
         return False
     if side.seen is UNKNOWN or side.agreed is UNKNOWN:
@@ -344,7 +339,7 @@ def _distinct(candidates: Sequence[Candidate], alike: Alike) -> int:
 
 
 def _unchanged(unit: str, golden: Value, known: Sequence[Side]) -> Decision:
-    sides = tuple(_outcome(side, golden) for side in known)
+    sides = tuple(_outcome(side, golden, golden) for side in known)
     moved = any(side.move is Move.AGREE for side in sides)
     outcome = Outcome.CONVERGED if moved else Outcome.SETTLED
     if any(side.write for side in sides):
@@ -352,15 +347,15 @@ def _unchanged(unit: str, golden: Value, known: Sequence[Side]) -> Decision:
     return Decision(unit, outcome, golden, golden, sides)
 
 
-def _outcome(side: Side, golden: Value) -> SideOutcome:
-    """What becomes of a side once golden is decided. A side that was never accounted for is filled, never cleared."""
+def _outcome(side: Side, before: Value, golden: Value) -> SideOutcome:
+    """What becomes of a side once golden is decided. At first sight it is only cleared of what golden held before."""
     mirror = _value(side.mirror)
     moved = _moved(side)
     move = Move.ACCOUNT if moved else Move.STAY
     write = moved or _golden_moved(side, golden)
     if side.same(mirror, golden):
         move, write = (Move.AGREE if moved or side.agreed != golden else Move.STAY), False
-    elif side.seen is UNKNOWN and _is_empty(golden):
+    elif side.seen is UNKNOWN and _is_empty(golden) and not side.same(mirror, before):
         move, write = Move.STAY, False
     return SideOutcome(side.system, side.external_id, move, write=write and not side.weak)
 
@@ -368,7 +363,7 @@ def _outcome(side: Side, golden: Value) -> SideOutcome:
 def _accepted(
     unit: str, golden: Value, known: Sequence[Side], strong: Sequence[Side], source: Side, value: Value
 ) -> Decision:
-    sides = tuple(_outcome(side, value) for side in known)
+    sides = tuple(_outcome(side, golden, value) for side in known)
     reason = "changed in one system" if len(strong) == 1 else "changed to the same value in several systems"
     asking = tuple(_candidate(side) for side in strong)
     return Decision(unit, Outcome.ACCEPT, golden, value, sides, "", _base(strong), asking, source.system, reason=reason)
@@ -398,7 +393,7 @@ def _conflict(
     if chosen.system != GOLDEN:
         source = _in_full(chosen, strong)
         winner, value = source.system, next(value for side, value in options if side is source)
-    sides = tuple(_outcome(side, value) for side in known)
+    sides = tuple(_outcome(side, golden, value) for side in known)
     return Decision(
         unit, Outcome.CONFLICT, golden, value, sides, kind, _base(strong), tuple(candidates), winner, rule, reason
     )
@@ -491,7 +486,9 @@ def _held(
 ) -> Decision:
     """Nothing happens to the sides that changed until a person decides; the others are as without them."""
     sides = tuple(
-        SideOutcome(side.system, side.external_id, Move.STAY, write=False) if side in strong else _outcome(side, golden)
+        SideOutcome(side.system, side.external_id, Move.STAY, write=False)
+        if side in strong
+        else _outcome(side, golden, golden)
         for side in known
     )
     return Decision(

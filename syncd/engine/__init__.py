@@ -7,7 +7,7 @@ reconciled again until nothing new is due. The caller holds the store's lock.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -144,12 +144,15 @@ class Engine:
         }
         self._recovered = False
 
-    def cycle(self) -> CycleReport:
-        """Pull everything, decide, push, until nothing new is due. The caller holds the store's lock."""
+    def cycle(self, only: Collection[str] | None = None) -> CycleReport:
+        """Pull, decide, push, until nothing new is due. The caller holds the store's lock.
+
+        only: the systems whose turn it is to be pulled (default: all). Of the others, what their last walk said still counts.
+        """
         self._prepare()
         cycle = self._begin()
         requests = {name: system.provider.requests for name, system in self.systems.items()}
-        walks = self._pull(cycle)
+        walks = self._pull(cycle, only)
         blocked = _blocked(walks)
         self._settle(cycle, walks)
         with self.store.writing() as tx:
@@ -286,14 +289,18 @@ class Engine:
             tx.put_cycle(CycleRow(cycle, self.clock()))
         return cycle
 
-    def _pull(self, cycle: str) -> dict[str, WalkRow]:
+    def _pull(self, cycle: str, only: Collection[str] | None = None) -> dict[str, WalkRow]:
+        with self.store.reading() as tx:
+            last = tx.last_walks()
+        due = [system for name, system in self.systems.items() if only is None or name in only or name not in last]
         sweep = int(cycle.lstrip("y")) % SWEEP_EVERY_CYCLES == 0
 
         def walk(system: System) -> WalkRow:
             always = system.provider.settings.options.get("children") == "always"
             return pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep or always)
 
-        return dict(zip(self.systems, self._each(walk, list(self.systems.values())), strict=True))
+        pulled = dict(zip([system.name for system in due], self._each(walk, due), strict=True))
+        return {name: pulled[name] if name in pulled else last[name] for name in self.systems}
 
     def _each(self, task: Callable[[System], Any], systems: Sequence[System]) -> list[Any]:
         """Run a task for each system, side by side unless the engine is told not to."""

@@ -124,12 +124,12 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
 
 
 def _units(golden: Mapping[str, Value], sides: Sequence[tuple[LinkRow, RecordRow]]) -> list[str]:
-    """Every unit anybody knows of, `kind` first, because names are split by it."""
+    """Every unit anybody knows of; `kind` first, because names are split by it, then the address, whose country reads phones."""
     known = dict(golden)
     for _, record in sides:
         known.update(record.fields)
     units = [unit for unit in units_in(known) if unit not in GATHERED]
-    return sorted(units, key=lambda unit: unit != "kind")
+    return sorted(units, key=lambda unit: (unit != "kind", unit != "address"))
 
 
 def _merge_unit(

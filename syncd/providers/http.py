@@ -30,7 +30,7 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -99,8 +99,8 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: Value
+    headers: Mapping[str, str] = field(repr=False)
+    body: Value = field(repr=False)
     requests: int
     doubtful: bool = False
 
@@ -122,10 +122,10 @@ class _Call:
     """One request, ready to go, and what its answer will be judged by."""
 
     question: Question
-    url: httpx.URL
+    url: httpx.URL = field(repr=False)
     origin: str
-    headers: Mapping[str, str]
-    content: bytes | None
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes | None = field(repr=False)
 
 
 class _Shut(OutOfReach):
@@ -430,7 +430,7 @@ class Http:
 
     def _received(self, question: Question, response: httpx.Response) -> Received:
         """The whole body, unpacked; of a refusal that breaks the limits only the status is kept."""
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
         try:
             body = decoding.inflate(response.iter_raw(), headers.get("content-encoding", "").strip().lower())
         except decoding.Cut:

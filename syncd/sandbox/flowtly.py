@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlencode
 
+from syncd.sandbox.flowtly_bodies import Bodies
 from syncd.sandbox.flowtly_parts import LD, PATCH, RESOURCES, Manners
 from syncd.sandbox.switches import FlowtlySwitches
 from syncd.sandbox.tables import Table, Tokens, bearer, hexadecimal, stamp

@@ -17,9 +17,11 @@ class Bodies:
         self._tables = tables
 
     def known(self) -> dict[str, Row]:
+        """The items that an IRI may point to, where they are records of this system."""
         return {"clients": self._tables["clients"].rows, "costs": {}, "attribute-sets": {}}
 
     def values(self, request: Request, resource: str, body: Row, *, create: bool) -> Row:
+        """The stored values of a body; unknown members are ignored (or refused, by the switch), as are read-only ones."""
         members = RESOURCES[resource][1]
         extra = {"clientContacts"} if resource == "clients" else set()
         unknown = [
@@ -29,7 +31,7 @@ class Bodies:
         ]
         if unknown and self._switches.forbid_unknown:
             raise Refused(
-                self.problem(400, f'Extra attributes are not allowed ("{unknown[0]}" is unknown).'),
+                self._manners.problem(400, f'Extra attributes are not allowed ("{unknown[0]}" is unknown).'),
                 f"unknown {unknown[0]}",
             )
         request.violations += [f"unknown member {name}" for name in unknown]
@@ -48,13 +50,13 @@ class Bodies:
     def _contact_keys(self, given: Json) -> list[str]:
         """The array stands for the whole new collection: only contacts named by IRI (or `@id`) stay."""
         if not isinstance(given, list):
-            raise Refused(self.problem(400, 'The type of the "clientContacts" attribute must be "array".'))
+            raise Refused(self._manners.problem(400, 'The type of the "clientContacts" attribute must be "array".'))
         keys = []
         for item in given:
             iri = item.get("@id") if isinstance(item, dict) else item
             if not isinstance(iri, str):
                 text = 'Nested documents for attribute "clientContacts" are not allowed. Use IRIs instead.'
-                raise Refused(self.problem(400, text), "nested contact")
+                raise Refused(self._manners.problem(400, text), "nested contact")
             keys.append(self._manners.key("client-contacts", iri, self._tables["client-contacts"].rows))
         return keys
 

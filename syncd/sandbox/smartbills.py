@@ -12,6 +12,7 @@ from typing import Any
 
 from syncd.sandbox.smartbills_access import Access
 from syncd.sandbox.smartbills_parts import ORDER_KEYS, Rules, Shape, blank
+from syncd.sandbox.smartbills_webhooks import Webhooks
 from syncd.sandbox.switches import SmartbillsSwitches
 from syncd.sandbox.tables import Table, folded, stamp
 from syncd.sandbox.wire import (
@@ -56,6 +57,7 @@ class Smartbills:
         self.access = Access(clock, self.switches, credentials, self.shape, BUSINESS_ID)
         self.tokens = self.access.tokens
         self.replays: dict[str, tuple[float, str, Answer]] = {}
+        self.webhooks = Webhooks(self.switches, clock, self._json, self.problem)
         self.router = Router(self._routes())
 
     def _routes(self) -> list[Route]:
@@ -70,11 +72,15 @@ class Smartbills:
                 Route("PUT", base + "/{id}", self._update),
                 Route("DELETE", base + "/{id}", self._delete),
             ]
-        return routes
+        return routes + self.webhooks.routes()
 
     def offered(self, route: Route) -> bool:
         """Whether the chosen profile has this path."""
-        return route.open or route.path.startswith("/businesses") == (self.switches.profile == "C")
+        return (
+            route.open
+            or route.path.startswith("/webhooks")
+            or route.path.startswith("/businesses") == (self.switches.profile == "C")
+        )
 
     def problem(self, status: int, message: str = "", code: str = "", details: list[Row] | None = None) -> Answer:
         """The error body of the chosen profile."""
@@ -222,6 +228,7 @@ class Smartbills:
         self.counters["customer"] += 1
         row = {**blank(self.counters["customer"], stamp(self.clock())), **values}
         self.tables["customers"].put(str(row["id"]), row)
+        self.webhooks.happened("created", self.shape.read(row))
         return row
 
     def _update(self, request: Request) -> Write:
@@ -238,6 +245,7 @@ class Smartbills:
     def _replace(self, row: Row, values: Row) -> Row:
         new = {**row, **self.rules.replaced(values), "updatedAt": stamp(self.clock())}
         self.tables["customers"].put(str(row["id"]), new)
+        self.webhooks.happened("updated", self.shape.read(new))
         return new
 
     def _delete(self, request: Request) -> Write:
@@ -252,7 +260,7 @@ class Smartbills:
                     "activeOrdersCount": row["_orders"],
                 }
                 return self.problem(409, "The customer has active orders", "CONFLICT", [detail])
-            self.tables["customers"].drop(str(row["id"]))
+            self.user_delete("customers", str(row["id"]))
             if self.switches.delete_status == 204:
                 return Answer(204)
             gone = {} if self.switches.profile == "A" else {"deletedAt": stamp(self.clock())}
@@ -304,12 +312,16 @@ class Smartbills:
         """A person edits a customer: raw is laid over what is stored."""
         self._only_customers(table)
         values = {"updatedAt": stamp(self.clock()), **self.shape.canonical(raw)}
-        self.tables["customers"].put(row_id, merged(self.tables["customers"].rows[row_id], values))
+        row = dict(merged(self.tables["customers"].rows[row_id], values))
+        self.tables["customers"].put(row_id, row)
+        self.webhooks.happened("updated", self.shape.read(row))
 
     def user_delete(self, table: str, row_id: str) -> None:
         """A person removes a customer for good."""
         self._only_customers(table)
+        row = self.tables["customers"].rows[row_id]
         self.tables["customers"].drop(row_id)
+        self.webhooks.happened("deleted", self.shape.read(row))
 
     def user_archive(self, row_id: str, *, archived: bool) -> None:
         """There is no archive: a KeyError says so."""

@@ -10,7 +10,7 @@ from syncd.sandbox.switches import SmartbillsSwitches
 from syncd.sandbox.tables import Tokens, basic, bearer
 from syncd.sandbox.wire import Answer, Refused, Request, parse_form
 
-SCOPE_OF = {"GET": "read", "POST": "write", "PUT": "write", "DELETE": "delete"}
+SCOPE_OF = {"GET": "read", "POST": "write", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
 class Access:

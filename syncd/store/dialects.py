@@ -112,7 +112,7 @@ def backend(url: str, tenant: str) -> Backend:
     """The tenant's place behind a database URL; nothing is opened or made yet. StoreError for other kinds of URL."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         message = "the database URL cannot be read; it is sqlite:///FOLDER or postgresql://..."
         raise StoreError(message) from None
     match parsed.drivername:
@@ -175,11 +175,18 @@ class Sqlite:
         self.place = str(self._file)
         address = URL.create("sqlite+pysqlite", database=str(self._file))
         self._engine = create_engine(address, hide_parameters=True)
+        event.listen(self._engine, "connect", self._make_private)
         event.listen(self._engine, "connect", _sqlite_connect)
         event.listen(self._engine, "begin", _sqlite_begin)
         self._schema_engine = create_engine(address, poolclass=NullPool, hide_parameters=True)
         event.listen(self._schema_engine, "connect", _sqlite_connect_for_schema)
         event.listen(self._schema_engine, "begin", _sqlite_begin)
+
+    def _make_private(self, _connection: object, _record: object) -> None:
+        """A file that was restored from somewhere may have come with a mode of its own."""
+        found = self._file.stat()
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            self._file.chmod(0o600)
 
     def exists(self) -> bool:
         return self._file.exists()
@@ -187,7 +194,7 @@ class Sqlite:
     def prepare(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _private_file(self._file)
+            _make_private_file(self._file)
         except OSError as error:
             message = f"{self.place}: {error.strerror}"
             raise StoreError(message) from error
@@ -256,18 +263,13 @@ class Sqlite:
         return select(first.label("a"), second.label("b")).subquery("pairs")
 
 
-def _private_file(path: Path) -> None:
+def _make_private_file(path: Path) -> None:
     """Make the file before SQLite would, with its own mode: -wal and -shm inherit it.
 
     An existing file must not be opened here: closing a descriptor drops SQLite's own locks on it in this process.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        return
-    os.close(descriptor)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _sqlite_connect(connection: Any, _record: object) -> None:

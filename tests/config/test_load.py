@@ -219,8 +219,10 @@ def test_environment_wins_over_the_file(config, monkeypatch) -> None:
     monkeypatch.setenv("SYNCD_DATABASE", "postgresql://syncd:pass-word-1@host/db")
     monkeypatch.setenv("SYNCD_LOG__LEVEL", "debug")
     monkeypatch.setenv("SYNCD_LIMITS__ALLOW_INSECURE_LOOPBACK", "true")
+    monkeypatch.setenv("SYNCD_LOG__FILE", "")
     monkeypatch.setenv("SYNCD_CONFIG", "elsewhere")
     service = configuration.load(config.folder).service
+    assert service.log_file is None
     assert service.database == "postgresql://syncd:pass-word-1@host/db"
     assert (service.log_level, service.log_format, service.allow_insecure_loopback) == ("debug", "json", True)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from syncd import config as configuration
+from syncd.config.problems import Problems
+from syncd.config.tenants import _shaped
 from syncd.errors import ConfigError
 
 SECRET = "literal-S3cr3t-value"
@@ -77,6 +81,7 @@ def test_key_of_a_system_is_refused(config, shop, text, expected) -> None:
             "tenants: unknown key; allowed: brakes, deletes, fields, systems, tenant, timing; did you mean `tenant`?",
         ),
         ("tenant = 5", "tenant: found 5; allowed: a table"),
+        ("brakes = [[1]]", "brakes: found a list of 1; allowed: a table"),
         ('[tenant]\ncountry = "fr"', 'tenant.country: found "fr"; allowed: a country of ISO 3166-1'),
         ('[tenant]\ncountry = "XX"', 'tenant.country: found "XX"; allowed: a country of ISO 3166-1'),
         ('[tenant]\nlanguage = "klingon"', 'tenant.language: found "klingon"; allowed: a language of BCP 47'),
@@ -143,7 +148,7 @@ def test_key_of_a_system_is_refused(config, shop, text, expected) -> None:
 )
 def test_section_is_refused(config, shop, text, expected) -> None:
     """A section, rule or system that is unknown or impossible is told with what is allowed."""
-    config.tenant(f"{text}\n{shop}" if text.startswith("tenant =") else f"{shop}{text}")
+    config.tenant(f"{text}\n{shop}" if text.startswith(("tenant =", "brakes =")) else f"{shop}{text}")
     (line,) = problems(config)
     assert expected in line
 
@@ -157,6 +162,7 @@ def test_section_is_refused(config, shop, text, expected) -> None:
         ("a = " + "[" * 5000, "tenants/acme.toml: found tables or lists within each other too deeply"),
         ("a = " + "1" * 5000, "tenants/acme.toml: not TOML ("),
         ("#" * 1_048_577, "tenants/acme.toml: longer than 1048576 bytes"),
+        ("[systems]", "tenants/acme.toml: systems: found none; allowed: at least one section [systems.NAME]"),
         ("", "tenants/acme.toml: systems: found none; allowed: at least one section [systems.NAME]"),
     ],
 )
@@ -240,6 +246,44 @@ def test_all_problems_of_all_files_at_once(config, shop) -> None:
     assert any("environment variable NOT_SET is not set" in line for line in lines)
 
 
+def test_wrong_shape_hides_nothing(config, shop) -> None:
+    """What is wrong with the shape of one key keeps no other problem of the file from being told, and invents none."""
+    text = """
+poll = 5
+mode = "al"
+shop = "x"
+[systems.two]
+mode = "sync"
+[systems.three]
+provider = "shop"
+token = "env:NOT_SET"
+[fields.email]
+order = ["two", "four", 5]
+to = ["books", "two"]
+[fields.city]
+rule = 1
+[brakes]
+clears = 3
+"""
+    told = {line.split(": ")[1] for line in problems_of(config, shop + text)}
+    assert told == {
+        *(
+            "systems.books.poll",
+            "systems.books.mode",
+            "systems.books.shop",
+            "systems.two.provider",
+            "systems.three.token",
+        ),
+        *("fields.email.order[2]", "fields.city.rule", "fields.city", "brakes.clears"),
+    }
+
+
+def problems_of(config, text: str) -> list[str]:
+    """The problems of one tenant's file."""
+    config.tenant(text)
+    return problems(config)
+
+
 def test_control_characters_are_written_out(config) -> None:
     """Names and values in a problem cannot write to the terminal."""
     config.tenant('[systems."a\\u001b[2Jb"]\nprovider = "x\\u001b[2J\\ny"\n')
@@ -258,3 +302,23 @@ def test_loopback_http_needs_permission(config, shop) -> None:
         config.tenant(f'{shop}base_url = "http://{host}/v1"')
         (line,) = problems(config)
         assert "http:// can be allowed for loopback alone" in line
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["systems", "fields", "x", "provider", "mode", "order", "email", "deletes"]), inner
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_no_document_stops_the_reading(value) -> None:
+    """Whatever a document holds under the known sections, reading it ends with problems and not with an error."""
+    for section in ("tenant", "systems", "fields", "deletes", "brakes", "timing"):
+        found = Problems("x.toml")
+        _shaped({section: value}, found)
+        assert all(line.isprintable() for line in found.lines)

@@ -280,6 +280,14 @@ def test_nothing_is_cleared_at_first_sight() -> None:
     assert moves(decision) == {"a": (Move.STAY, False)}
 
 
+def test_a_clear_reaches_a_record_that_is_seen_for_the_first_time() -> None:
+    """A new record that shows what golden held is equal at first sight, so that it does not bring back what is cleared just now."""
+    decision = decide("x", agreed("a", "x", None), side("b", "x"))
+    assert (decision.outcome, decision.value) == (Outcome.ACCEPT, None)
+    assert moves(decision) == {"a": (Move.AGREE, False), "b": (Move.ACCOUNT, True)}
+    assert moves(decide(None, side("b", "x", "x", UNKNOWN))) == {"b": (Move.STAY, True)}
+
+
 def test_a_part_that_golden_does_not_know_is_filled_at_first_sight() -> None:
     """An equal address that knows one part more completes golden without a conflict."""
     narrow = NARROW(ADDRESS)
@@ -545,6 +553,22 @@ def test_a_constant_never_competes_as_golden() -> None:
     assert (decision.outcome, decision.value) == (Outcome.ACCEPT, "FR")
 
 
+def test_a_constant_that_a_person_typed_elsewhere_is_a_typed_value() -> None:
+    """Who types what the constant said makes it his own: it is golden's origin now, and competes."""
+    constant = agreed("a", "CA", "CA", weak=True)
+    alone = decide("CA", constant, side("b", "CA"), origin="a")
+    assert (alone.outcome, alone.value, alone.winner) == (Outcome.ACCEPT, "CA", "b")
+    decision = decide("CA", constant, side("b", "CA"), side("c", "FR"), origin="a")
+    assert (decision.outcome, decision.value) == (Outcome.CONFLICT, "CA")
+    assert values(decision) == [("b", "CA"), ("c", "FR")]
+
+
+def test_a_constant_that_filled_golden_can_be_cleared() -> None:
+    """A clear is an edit also where golden came from a constant."""
+    decision = decide("CA", agreed("a", "CA", "CA", weak=True), agreed("b", "CA", None), origin="a")
+    assert (decision.outcome, decision.value) == (Outcome.ACCEPT, None)
+
+
 def test_the_constants_of_two_systems_do_not_conflict() -> None:
     """The most trusted constant fills golden; the other is left alone."""
     decision = decide(None, side("b", "NL", weak=True), side("a", "CA", weak=True))
@@ -719,8 +743,9 @@ def test_a_value_that_is_replaced_is_a_candidate(
     named = {each.system for each in decision.candidates}
     for each in decision.sides:
         view = next(view for view in sides if view.system == each.system)
-        typed = view.seen is UNKNOWN or not view.same(view.mirror, view.seen)  # type: ignore[arg-type]
-        if each.write and typed and view.may_change and view.mirror is not None:
+        assert view.mirror is not UNKNOWN
+        typed = view.seen is UNKNOWN or not view.same(view.mirror, view.seen)
+        if each.write and typed and view.may_change and view.mirror is not None and not view.same(view.mirror, golden):
             assert decision.outcome is Outcome.CONFLICT
             assert each.system in named
 

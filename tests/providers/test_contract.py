@@ -9,7 +9,7 @@ from pytest_httpserver import HTTPServer
 
 from syncd.providers import REGISTRY
 from tests.providers.contract import Contract, HttpContract
-from tests.providers.worlds import flowtly_world, lsp_world, memory_world
+from tests.providers.worlds import flowtly_world, lsp_world, memory_world, smartbills_world, tiime_world
 
 Fields = dict[str, Any]
 
@@ -136,6 +136,56 @@ class TestFlowtly(HttpContract):
 
     def items(self, body: Any) -> list[Any]:
         return body["hydra:member"]
+
+
+class TestTiime(HttpContract):
+    """Tiime against its simulated system: it reads and creates, and never updates."""
+
+    name = "tiime"
+    sample: ClassVar[Fields] = {
+        **{key: value for key, value in COMMON.items() if key not in ("currency", "payment_terms_days")},
+        "kind": "company",
+        "vat_number": "FR83404833048",
+    }
+    other: ClassVar[Fields] = {}
+    paths: ClassVar[Fields] = {}
+    records_for_pages = 120
+    list_path = "/companies/4242/clients"
+    item_path = "/companies/4242/clients/"
+
+    def make_world(self, server: HTTPServer) -> Any:
+        return tiime_world(server)
+
+    def items(self, body: Any) -> list[Any]:
+        return body
+
+
+class TestSmartbills(HttpContract):
+    """Smartbills in its documented dialect against its simulated system."""
+
+    name = "smartbills"
+    sample: ClassVar[Fields] = {
+        "name": "Zoé Tremblay",
+        "given_name": "Zoé",
+        "family_name": "Tremblay",
+        "kind": "person",
+        "email": "zoe@elan.ca",
+        "phone": "+1 514 555 0100",
+        "language": "fr-CA",
+    }
+    other: ClassVar[Fields] = {"email": "bob@elan.ca", "phone": "+1 514 555 0101", "language": "en-CA"}
+    paths: ClassVar[Fields] = {"email": ("email",), "phone": ("phone",), "language": ("locale",)}
+    volatile = ("updatedAt",)
+    records_for_pages = 120
+    not_clearable = frozenset({"language"})
+    list_path = "/customers"
+    item_path = "/customers/"
+
+    def make_world(self, server: HTTPServer) -> Any:
+        return smartbills_world(server)
+
+    def items(self, body: Any) -> list[Any]:
+        return body["data"]
 
 
 def _contract_classes() -> dict[str, type[Contract]]:

@@ -10,6 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 from werkzeug import Request, Response
@@ -430,9 +432,43 @@ def test_redirect_is_never_followed(httpserver, http, make_httpserver, status):
 @pytest.mark.parametrize("location", ["http://[", "ftp:", "\\\\nowhere", "http://a..b/"])
 def test_redirect_to_nonsense_is_malformed(location):
     """A redirect whose target is no address is an error of the system, not of syncd."""
-    with raw_server(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()) as (_, door):
-        with pytest.raises(Malformed):
-            door.send("GET", "/x")
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+    with raw_server(answer) as (_, door), pytest.raises(Malformed):
+        door.send("GET", "/x")
+
+
+def test_connections_are_reused_and_a_closed_one_is_not_written_to():
+    """Requests share a connection; one that the system has closed meanwhile costs a write nothing."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        peers: ClassVar[list] = []
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.peers.append(self.client_address)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    door = Http(settings(f"http://127.0.0.1:{server.server_port}"), "https://example.invalid")
+    for _ in range(5):
+        door.send("POST", "/x", json={})
+    assert len(set(Handler.peers)) == 1
+    Handler.timeout = 0.1
+    door.send("POST", "/x", json={}, headers={"Connection": "close"})
+    door.send("POST", "/x", json={})
+    time.sleep(0.3)
+    door.send("POST", "/x", json={})
+    assert (len(Handler.peers), len(set(Handler.peers))) == (8, 3)
+    door.close()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "/../admin", "/a/../../b", "x", "@evil.example/"])
@@ -689,3 +725,29 @@ def test_unsound_texts_are_told_per_record(httpserver, http):
     assert [decoding.unsound(item) is None for item in answer.body] == [False, False, True]
     assert decoding.unsound({"a": ["x" * 100_001]})
     assert decoding.unsound({"\x00": 1})
+
+
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        (b"[" * 50 + b"]" * 50, None),
+        (b"[" * 51 + b"]" * 51, "deeply"),
+        (b'{"a":' * 60 + b"1" + b"}" * 60, "deeply"),
+        (b"[" + b"9" * 60 + b"]", None),
+        (b"[" + b"9" * 61 + b"]", "digits"),
+        (b"9" * 61, "digits"),
+        (b'["' + b"9" * 61 + b'"]', None),
+        (b"[0." + b"1" * 60 + b"]", "digits"),
+        (b"[1e-301]", "digits"),
+        (b'["\\ud800", NaN]', "NaN"),
+        (b'["\\ud800", ' + b"9" * 61 + b"]", "digits"),
+        (b'["\xff"]', "not JSON"),
+    ],
+)
+def test_limits_of_json_are_exact(body, reason):
+    """Depth and digits are refused beyond their limit and taken at it; digits inside a text are only text."""
+    if reason is None:
+        decoding.parse(body)
+    else:
+        with pytest.raises(decoding.Unreadable, match=reason):
+            decoding.parse(body)

@@ -375,6 +375,16 @@ def test_a_contact_that_was_deleted_meanwhile_is_stale(world: LspWorld) -> None:
         world.provider.update(current, {"email": "b@google.fr"}, SAMPLE, {})
 
 
+@pytest.mark.parametrize("fields", [SAMPLE, {"name": "Google"}])
+def test_a_client_that_was_deleted_meanwhile_is_gone(world: LspWorld, fields: Any) -> None:
+    """A contact that cannot be written because its client is gone means that the client is gone."""
+    external_id = world.add(**fields)
+    current = world.provider.fetch(external_id)
+    world.remove(external_id)
+    with pytest.raises(Gone):
+        world.provider.update(current, {"email": "b@google.fr"}, SAMPLE, {})
+
+
 def test_a_contact_call_that_does_not_exist_is_refused(world: LspWorld) -> None:
     """Where the contact is still there after a 404, it is the call that is missing: refused, not stale."""
     external_id = world.add(**SAMPLE)

@@ -24,6 +24,9 @@ from syncd.providers.memory import Memory, forget, world
 from syncd.sandbox.flowtly import Flowtly as FlowtlySystem
 from syncd.sandbox.lsp_expert import SYMBOLS
 from syncd.sandbox.lsp_expert import LspExpert as LspSystem
+from syncd.sandbox.smartbills import Smartbills as SmartbillsSystem
+from syncd.sandbox.tiime import COMPANY_ID
+from syncd.sandbox.tiime import Tiime as TiimeSystem
 from syncd.sandbox.wire import Answer, Refused, Request, Write
 
 Raw = dict[str, Any]
@@ -50,13 +53,15 @@ class Instead:
 
 
 class System:
-    """One simulated system behind an HTTP server. calls: (method, path) in order; strays: calls that it does not document."""
+    """One simulated system behind an HTTP server. calls: (method, path) in order; strays: calls that it does not document;
+    violations: what in the others went against the documentation."""
 
     def __init__(self, server: HTTPServer, system: Any) -> None:
         self.system = system
         self.calls: list[tuple[str, str]] = []
         self.requests: list[Request] = []
         self.strays: list[tuple[str, str]] = []
+        self.violations: list[str] = []
         self.instead: list[tuple[Callable[[Request], bool], Instead]] = []
         self.doctor: Callable[[Request, Any], Any] | None = None
         self.base_url = server.url_for(system.mount)
@@ -118,7 +123,10 @@ class System:
             given = route.endpoint(request)
             return given.commit() if isinstance(given, Write) else given
         except Refused as refused:
+            self.violations += [refused.violation] if refused.violation else []
             return refused.answer
+        finally:
+            self.violations += request.violations
 
 
 class HttpWorld:
@@ -216,9 +224,9 @@ class FlowtlyWorld(HttpWorld):
         if "address_line1" in fields:
             raw |= {"addressStreetLine": fields["address_line1"], "addressBuildingNumber": None}
         if "country" in fields:
-            raw["addressCountry"] = fields["country"] and f"/countries/{fields['country']}"
+            raw["addressCountry"] = fields["country"]
         if "currency" in fields:
-            raw["currency"] = f"/currencies/{fields['currency']}"
+            raw["currency"] = fields["currency"]
         if "archived" in fields:
             raw["status"] = "inactive" if fields["archived"] else "active"
         if "email" in fields:
@@ -227,6 +235,65 @@ class FlowtlyWorld(HttpWorld):
             first = {"id": old[0]} if old else {"name": fields.get("name", "Someone"), "type": "billing"}
             raw["clientContacts"] = [{**first, "email": fields["email"]}, *rest] if fields["email"] else rest
         return raw
+
+
+TIIME_KEYS = {
+    "name": "name",
+    "email": "email",
+    "phone": "phone",
+    "address_line1": "address",
+    "address_line2": "address_complement",
+    "postal_code": "postal_code",
+    "city": "city",
+    "registration_number": "siren_or_siret",
+    "vat_number": "intracom_vat_number",
+    "details": "note",
+    "archived": "archived",
+}
+
+
+class TiimeWorld(HttpWorld):
+    """Tiime with its users."""
+
+    def typed(self, fields: Raw, before: Raw | None) -> Raw:
+        del before
+        raw = {TIIME_KEYS[name]: value for name, value in fields.items() if name in TIIME_KEYS}
+        if "country" in fields:
+            raw["country_code"] = fields["country"]
+        if "kind" in fields:
+            raw["professional"] = fields["kind"] == "company"
+        return raw
+
+
+SMARTBILLS_KEYS = {
+    "given_name": "firstName",
+    "family_name": "lastName",
+    "email": "email",
+    "phone": "phone",
+    "language": "locale",
+    "tax_exempt": "taxExempt",
+    "marketing_consent": "acceptsMarketing",
+}
+SMARTBILLS_ADDRESS = {
+    "address_line1": "line1",
+    "address_line2": "line2",
+    "postal_code": "postalCode",
+    "city": "city",
+    "region": "state",
+    "country": "countryCode",
+}
+
+
+class SmartbillsWorld(HttpWorld):
+    """Smartbills with its users."""
+
+    table = "customers"
+
+    def typed(self, fields: Raw, before: Raw | None) -> Raw:
+        del before
+        raw = {SMARTBILLS_KEYS[name]: value for name, value in fields.items() if name in SMARTBILLS_KEYS}
+        address = {key: fields[name] for name, key in SMARTBILLS_ADDRESS.items() if name in fields}
+        return {**raw, "address": address} if address else raw
 
 
 class MemoryWorld:
@@ -294,6 +361,20 @@ def flowtly_world(server: HTTPServer, *, switches: Raw | None = None, **options:
     served = System(server, system)
     given = {"username": "u", "password": "p", "defaults": FLOWTLY_DEFAULTS, "archived_status": "inactive", **options}
     return FlowtlyWorld(served, connect("flowtly", served, **given))
+
+
+def tiime_world(server: HTTPServer, **options: Any) -> TiimeWorld:
+    served = System(server, TiimeSystem(time.time, 1, CREDENTIALS))
+    given = {"company_id": COMPANY_ID, "username": "u", "password": "p", "auth_url": served.auth_url, **options}
+    return TiimeWorld(served, connect("tiime", served, **given))
+
+
+def smartbills_world(server: HTTPServer, *, switches: Raw | None = None, **options: Any) -> SmartbillsWorld:
+    system = SmartbillsSystem(time.time, 1, CREDENTIALS)
+    for name, value in (switches or {}).items():
+        setattr(system.switches, name, value)
+    served = System(server, system)
+    return SmartbillsWorld(served, connect("smartbills", served, **{"token": "t-1", **options}))
 
 
 def memory_world(name: str, profile: Any = None) -> MemoryWorld:

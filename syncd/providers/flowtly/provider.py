@@ -341,6 +341,7 @@ class Flowtly:
             else:
                 self.calls.update_contact(contact_id, body)
         except Rejected as refusal:
+            self.calls.get_client(external_id)  # raises Gone where the client itself is
             if contact_id is None or refusal.status != people.NOT_FOUND:
                 raise
             message = "the primary contact was deleted meanwhile"

@@ -194,16 +194,16 @@ class LspExpert:
     def _write_contact(self, external_id: str, primary: Raw | None, form: dict[str, str], name: str) -> None:
         """Change the primary contact, or create it in the client's name."""
         contact_id = identity(primary.get("id")) if primary is not None else None
-        if contact_id is None:
-            self.calls.create_contact(external_id, {"fullName": name, **form})
-            return
         try:
-            self.calls.update_contact(external_id, contact_id, form)
+            if contact_id is None:
+                self.calls.create_contact(external_id, {"fullName": name, **form})
+            else:
+                self.calls.update_contact(external_id, contact_id, form)
         except Rejected as refusal:
-            if refusal.status != 404:  # noqa: PLR2004 - Not Found: is it the contact, or the call?
+            if refusal.status != 404:  # noqa: PLR2004 - Not Found: is it the client, the contact, or the call?
                 raise
             contacts = _contacts(self.fetch(external_id).raw)
-            if any(identity(each.get("id")) == contact_id for each in contacts):
+            if contact_id is None or any(identity(each.get("id")) == contact_id for each in contacts):
                 raise
             message = "the primary contact was deleted meanwhile"
             raise Stale(message, operation="update contact", external_id=external_id) from refusal

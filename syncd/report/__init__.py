@@ -11,19 +11,27 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from syncd.core.model import UNKNOWN, Maybe, Value
+from syncd.core.model import Value
 from syncd.engine import CycleReport, Finding, PlanReport, Quiet, calls
+from syncd.report.rows import (
+    Document,
+    client_document,
+    conflict_document,
+    hold_document,
+    link_document,
+    plain,
+    record_document,
+    write_document,
+)
 from syncd.store import (
     OPEN_WRITES,
     ClientRow,
     ClientState,
-    ConflictRow,
     ConflictStatus,
     CycleRow,
     HoldKind,
-    HoldRow,
     HoldState,
     LinkRow,
     RecordRow,
@@ -34,11 +42,32 @@ from syncd.store import (
     SystemState,
     WalkOutcome,
     WalkRow,
-    WriteRow,
     WriteState,
 )
 
-Document = dict[str, Any]
+__all__ = [
+    "COUNTED",
+    "STANDINGS",
+    "Document",
+    "clients",
+    "conflict_document",
+    "conflicts",
+    "findings",
+    "hold_document",
+    "holds",
+    "links",
+    "outbox",
+    "plan",
+    "progress",
+    "records",
+    "show",
+    "standstill",
+    "status",
+    "synced",
+    "unreadable",
+    "write_document",
+]
+
 Row = TypeVar("Row")
 Key = TypeVar("Key")
 
@@ -103,6 +132,18 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
             }
             for name, (provider, mode) in modes.items()
         ],
+    }
+
+
+def unreadable(tenant: str) -> Document:
+    """The status of a tenant whose store or configuration cannot be used: nothing is known."""
+    return {
+        "tenant": tenant,
+        "quiescent": False,
+        "clients": {"total": 0, **_five({}, 0)},
+        "conflicts_open": 0,
+        "holds_open": 0,
+        "systems": [],
     }
 
 
@@ -337,17 +378,19 @@ def show(store: Store, tenant: str, client: str, systems: Mapping[str, Comparing
         open_conflicts = tx.conflicts(ConflictStatus.OPEN, survivor)
         writes = tx.writes(OPEN_WRITES, client=survivor)
     golden = bundle.client.fields
+    rank = {name: index for index, name in enumerate(systems)}
+    sides = sorted(bundle.sides, key=lambda side: (rank.get(side[0].system, len(rank)), side[0].external_id))
     return {
         "tenant": tenant,
         "asked_for": client,
-        **client_document(tenant, bundle.client, [link for link, _ in bundle.sides]),
+        **client_document(tenant, bundle.client, [link for link, _ in sides]),
         "origins": bundle.client.origins,
         "created_at": bundle.client.created_at,
         "updated_at": bundle.client.updated_at,
-        "sides": [_side(golden, link, record, systems.get(link.system)) for link, record in bundle.sides],
+        "sides": [_side(golden, link, record, systems.get(link.system)) for link, record in sides],
         "standings": [
             {"system": row.system, "state": row.state.value, "reason": row.reason, "drift": row.drift}
-            for row in standings
+            for row in sorted(standings, key=lambda row: rank.get(row.system, len(rank)))
         ],
         "conflicts": [conflict_document(tenant, row) for row in open_conflicts],
         "writes": [write_document(tenant, row) for row in writes],
@@ -367,7 +410,7 @@ def _side(golden: Mapping[str, Value], link: LinkRow, record: RecordRow | None, 
         "fields": dict(shown),
         "marks": {field: _mark(field, golden, shown, same) for field in dict.fromkeys((*golden, *shown))},
         "bases": {
-            unit: {"seen": _plain(base.seen), "agreed": _plain(base.agreed), "written_at": base.written_at}
+            unit: {"seen": plain(base.seen), "agreed": plain(base.agreed), "written_at": base.written_at}
             for unit, base in link.bases.items()
         },
     }
@@ -385,111 +428,6 @@ def _mark(
     if left == right:
         return "equal"
     return "equivalent" if same is not None and same(field, left, right) else "differs"
-
-
-# ---------------------------------------------------------------- single rows
-
-
-def client_document(tenant: str, row: ClientRow, found: Iterable[LinkRow]) -> Document:
-    """A golden record; fields that nobody knows are absent, fields known to be empty are null."""
-    return {
-        "client": row.client,
-        "tenant": tenant,
-        "state": row.state.value,
-        "merged_into": row.merged_into,
-        "fields": row.fields,
-        "links": [link_document(link) for link in found],
-    }
-
-
-def link_document(row: LinkRow) -> Document:
-    """That a record belongs to a client."""
-    return {
-        "system": row.system,
-        "external_id": row.external_id,
-        "state": row.state.value,
-        "matched_by": row.matched_by,
-    }
-
-
-def record_document(tenant: str, row: RecordRow, client: str | None) -> Document:
-    """What a system last said about one record."""
-    return {
-        "tenant": tenant,
-        "system": row.system,
-        "external_id": row.external_id,
-        "client": client,
-        "raw": row.raw,
-        "children": row.children,
-        "fields": row.fields,
-        "seen_at": row.seen_at,
-        "changed_at": row.changed_at,
-        "state": row.state.value,
-        "reason": row.reason,
-    }
-
-
-def conflict_document(tenant: str, row: ConflictRow) -> Document:
-    """Several sides said different things. `base_known` tells an unknown base from an empty one."""
-    return {
-        "conflict": row.conflict,
-        "tenant": tenant,
-        "client": row.client,
-        "field": row.unit,
-        "kind": row.kind.value,
-        "base": _plain(row.base),
-        "base_known": row.base is not UNKNOWN,
-        "candidates": row.candidates,
-        "rule": row.rule,
-        "status": row.status.value,
-        "winner": row.winner,
-        "value": _plain(row.value),
-        "decided_by": row.decided_by,
-        "logged_at": row.logged_at,
-        "reason": row.reason,
-        "cycle": row.cycle,
-    }
-
-
-def hold_document(tenant: str, row: HoldRow) -> Document:
-    """What no rule may decide."""
-    return {
-        "hold": row.hold,
-        "tenant": tenant,
-        "kind": row.kind.value,
-        "system": row.system,
-        "reason": row.reason,
-        "items": row.items,
-        "since": row.since,
-        "state": row.state.value,
-        "decided_at": row.decided_at,
-        "decided_by": row.decided_by,
-    }
-
-
-def write_document(tenant: str, row: WriteRow) -> Document:
-    """One intended change to one record."""
-    return {
-        "write": row.write,
-        "tenant": tenant,
-        "system": row.system,
-        "client": row.client,
-        "external_id": row.external_id,
-        "action": row.action.value,
-        "fields": row.fields,
-        "state": row.state.value,
-        "attempts": row.attempts,
-        "error": row.error,
-        "since": row.since,
-        "reason": row.reason,
-        "next_attempt_at": row.next_attempt_at,
-        "settle_at": row.settle_at,
-        "cycle": row.cycle,
-    }
-
-
-def _plain(value: Maybe) -> Value:
-    return None if value is UNKNOWN else value
 
 
 def progress(store: Store, since: datetime) -> str:

@@ -1,0 +1,36 @@
+"""The long-running service: run."""
+
+from __future__ import annotations
+
+import click
+
+from syncd import log, web
+from syncd.cli import output
+from syncd.cli.frame import Call, options
+from syncd.config import find_folder, load
+from syncd.daemon import Daemon
+
+
+@click.command()
+@options
+def run(call: Call) -> int:
+    r"""Run the service: pull every system at its interval, decide, write, until SIGTERM.
+
+    SIGHUP, or a changed file, has the configuration read again. A broken tenant file stops that tenant only.
+
+    \b
+    Example: syncd --config /etc/syncd run
+    """
+    folder = find_folder(call.config)
+    service = load(folder).service
+    log.configure(service.log_level, service.log_format, service.log_file)
+    log.log_crashes()
+    daemon = Daemon(folder)
+    server = web.Server(service.web_listen, web.application(daemon.health)) if service.web_listen else None
+    if server is not None and not server.start():
+        output.note(f"nothing listens on {service.web_listen}: it is taken or not allowed; syncing goes on")
+    try:
+        return daemon.run()
+    finally:
+        if server is not None:
+            server.stop()

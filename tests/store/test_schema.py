@@ -1,0 +1,194 @@
+"""Opening a store: schema, migrations, files, and what cannot be opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from syncd.errors import Fenced, StoreError
+from syncd.store import current_revision, head_revision, open_store, schema, upgrade
+from syncd.store.dialects import backend, schema_name
+from syncd.store.tables import metadata
+from tests.store.examples import Database, a_client
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_upgraded_from_empty_equals_declared(database) -> None:
+    """The migrations make exactly the tables, columns, keys and indexes that the code declares."""
+    database.open().close()
+    place = backend(database.url, database.tenant)
+    with place.reading() as connection, warnings.catch_warnings():
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        assert compare_metadata(context, metadata) == []
+        assert declared_indexes() <= indexes(connection)
+    place.close()
+
+
+def indexes(connection) -> set[tuple[str, bool]]:
+    """The names of the indexes there are, and whether they are partial, which Alembic does not compare."""
+    queries = {
+        "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()",
+    }
+    found = connection.execute(text(queries[connection.dialect.name]))
+    return {(name, " WHERE " in sql) for name, sql in found}
+
+
+def declared_indexes() -> set[tuple[str, bool]]:
+    return {
+        (index.name, index.dialect_options["sqlite"]["where"] is not None)
+        for table in metadata.tables.values()
+        for index in table.indexes
+    }
+
+
+def test_the_way_down_leaves_nothing(database) -> None:
+    """The first migration can be taken back, and forth again."""
+    database.open().close()
+    place = backend(database.url, database.tenant)
+    config = schema._config()
+    with place.migrating() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert current_revision(database.url, database.tenant) is None
+    place.close()
+    with database.store() as store, store.writing() as tx:
+        tx.put_clients([a_client()])
+
+
+def test_the_revision_of_nothing_is_none_and_asking_makes_nothing(database) -> None:
+    """Neither a folder nor a schema comes from asking."""
+    assert current_revision(database.url, database.tenant) is None
+    with pytest.raises(StoreError, match=f"has no schema, this syncd needs {head_revision()}"):
+        database.open(upgrade=False)
+    if database.kind == "sqlite":
+        assert not Path(database.url.removeprefix("sqlite:///")).exists()
+    assert upgrade(database.url, database.tenant) == head_revision()
+    assert current_revision(database.url, database.tenant) == head_revision()
+    database.open(upgrade=False).close()
+
+
+def test_a_store_of_a_newer_syncd_is_not_touched(database) -> None:
+    """An unknown revision is refused with what to do, with and without upgrading."""
+    store = database.open()
+    with store.writing(operator=True) as tx:
+        tx.run(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    for allowed in (True, False):
+        with pytest.raises(StoreError, match="9999, which is newer than this syncd"):
+            database.open(upgrade=allowed)
+    assert current_revision(database.url, database.tenant) == "9999"
+
+
+def test_a_migration_fences_off_whoever_works_with_the_old_schema(database) -> None:
+    """After an upgrade by another process, the old one cannot write."""
+    with database.store() as old:
+        place = backend(database.url, database.tenant)
+        with place.migrating() as connection:
+            schema._fence_off(connection)
+        place.close()
+        with pytest.raises(Fenced), old.writing():
+            pass
+
+
+def test_many_processes_may_open_a_new_store_at_once(database) -> None:
+    """Three processes that begin at the same time all get the same, complete store."""
+    code = "import sys; from syncd.store import open_store; open_store(sys.argv[1], sys.argv[2]).close()"
+    command_line = [sys.executable, "-c", code, database.url, database.tenant]
+    processes = [subprocess.Popen(command_line, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 3
+    with database.store() as store, store.reading() as tx:
+        assert tx.clients() == []
+
+
+def test_files_are_their_owners_only(tmp_path) -> None:
+    """Folder 0700, every file in it 0600, whatever the umask and whatever they were before."""
+    before = os.umask(0)
+    try:
+        database = Database("sqlite", f"sqlite:///{tmp_path / 'deep' / 'state'}", "acme")
+        with database.store() as store, store.writing() as tx:
+            tx.put_clients([a_client()])
+            assert modes(tmp_path / "deep" / "state") == {
+                "acme.db": "0o600",
+                "acme.db-shm": "0o600",
+                "acme.db-wal": "0o600",
+                "acme.lock": "0o600",
+            }
+        (tmp_path / "deep" / "state" / "acme.db").chmod(0o644)
+        database.open().close()
+    finally:
+        os.umask(before)
+    assert modes(tmp_path / "deep" / "state")["acme.db"] == "0o600"
+    assert oct(stat.S_IMODE((tmp_path / "deep" / "state").stat().st_mode)) == "0o700"
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()}
+
+
+def test_sqlite_keeps_every_promise_with_each_connection(tmp_path) -> None:
+    """WAL, a sync at each commit, foreign keys, deleted bytes overwritten: asked of a connection of the pool."""
+    with Database("sqlite", f"sqlite:///{tmp_path}", "acme").store() as store, store.reading() as tx:
+        names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "busy_timeout")
+        assert [tx.run(text(f"PRAGMA {name}")).scalar() for name in names] == ["wal", 2, 1, 1, 30_000]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://anna:hunter2@127.0.0.1:1/nothing",
+        "postgresql://anna:hunter2@127.0.0.1:1/nothing?connect_timeout=oops",
+        "postgresql://anna:hunter2@127.0.0.1:none/nothing",
+        "mysql://anna:hunter2@localhost/x",
+        "sqlite:///:memory:",
+        "sqlite://",
+        "sqlite:////proc/nowhere",
+        "hunter2",
+        "",
+    ],
+)
+def test_a_database_that_cannot_be_used_is_said_without_its_password(url) -> None:
+    """Every unusable URL is a StoreError, and neither its message nor its cause has the password."""
+    with pytest.raises(StoreError) as caught:
+        open_store(url, "acme")
+    assert "hunter2" not in f"{caught.value!s} {caught.value.__cause__!s}"
+
+
+def test_a_file_that_is_no_database_is_a_store_error(tmp_path) -> None:
+    """A foreign file under the store's name is refused and left as it is."""
+    (tmp_path / "acme.db").write_bytes(b"this is a letter, and a long one, not a database at all" * 50)
+    with pytest.raises(StoreError, match="not a database"):
+        open_store(f"sqlite:///{tmp_path}", "acme")
+    assert (tmp_path / "acme.db").read_bytes().startswith(b"this is a letter")
+
+
+def test_tenants_never_share_a_schema() -> None:
+    """Names that PostgreSQL would cut or that differ in a hyphen have schemas of their own, none longer than 63 bytes."""
+    tenants = ["acme", "a-b", "a_b", "x" * 57, "x" * 58, "x" * 63, "x" * 62 + "-"]
+    names = [schema_name(tenant) for tenant in tenants]
+    assert len(set(names)) == len(tenants)
+    assert all(len(name) <= 63 for name in names)
+    assert names[0] == "syncd_acme"
+
+
+def test_the_migrations_are_found(tmp_path, monkeypatch) -> None:
+    """They are looked for inside the package first, then beside it; without them syncd says that it is incomplete."""
+    assert (schema.migrations_folder() / "env.py").is_file()
+    monkeypatch.setattr(schema, "__file__", str(tmp_path / "syncd" / "store" / "schema.py"))
+    with pytest.raises(StoreError, match="not completely installed"):
+        schema.migrations_folder()
+    for folder in (tmp_path / "migrations", tmp_path / "syncd" / "migrations"):
+        folder.mkdir(parents=True)
+        (folder / "env.py").touch()
+        assert schema.migrations_folder() == folder
