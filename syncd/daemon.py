@@ -38,7 +38,9 @@ _log = log.get("daemon")
 class Lane:
     """One tenant at work in its own thread, woken up by the schedule."""
 
-    def __init__(self, service: ServiceConfig, config: TenantConfig, on_cycle: Callable[[str, CycleReport], None]) -> None:
+    def __init__(
+        self, service: ServiceConfig, config: TenantConfig, on_cycle: Callable[[str, CycleReport], None]
+    ) -> None:
         self.service = service
         self.config = config
         self._on_cycle = on_cycle
@@ -50,6 +52,7 @@ class Lane:
         self._thread = threading.Thread(target=self._run, name=f"tenant-{config.name}", daemon=True)
 
     def start(self) -> None:
+        """Begin to work; nothing is pulled before the first `wake`."""
         self._thread.start()
 
     def wake(self, system: str) -> None:
@@ -101,7 +104,9 @@ class Lane:
 class Daemon:
     """The service: reads the configuration, keeps one lane per enabled tenant, follows changes of the files."""
 
-    def __init__(self, folder: Path, *, on_cycle: Callable[[str, CycleReport], None] = lambda _tenant, _report: None) -> None:
+    def __init__(
+        self, folder: Path, *, on_cycle: Callable[[str, CycleReport], None] = lambda _tenant, _report: None
+    ) -> None:
         self.folder = folder
         self.lanes: dict[str, Lane] = {}
         self.started_at = datetime.now(UTC)

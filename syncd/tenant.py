@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 from syncd import providers
@@ -33,10 +32,12 @@ class Tenant:
 
     @property
     def name(self) -> str:
+        """The tenant's name, which is its file's."""
         return self.config.name
 
     @property
     def policy(self) -> Policy:
+        """The tenant's wishes."""
         return self.config.policy
 
     def operator(self, actor: str) -> Operator:
@@ -54,7 +55,7 @@ class Tenant:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object | type[BaseException] | TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
 
@@ -94,7 +95,9 @@ def open_tenant(
 def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> providers.Provider:
     """The provider of one system, with its one door to the network."""
     made = providers.load(settings.provider)
-    provider: providers.Provider = made(settings, Http(settings, made.default_base_url, stop=stop))
+    rate: float | None = getattr(made, "requests_per_second", None)
+    http = Http(settings, made.default_base_url, requests_per_second=rate, stop=stop)
+    provider: providers.Provider = made(settings, http)
     return provider
 
 

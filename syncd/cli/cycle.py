@@ -34,11 +34,20 @@ from syncd.cli.status import show_error
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.config.shape import seconds
 from syncd.errors import SyncdError
-from syncd.tenant import open_tenant
+from syncd.tenant import Tenant, open_tenant
 
 TENANTS_AT_ONCE: Final = 8
 PROGRESS_SECONDS: Final = 0.5
 """Between two looks at how far each tenant is, on a terminal."""
+
+
+_OPENING: Final = threading.Lock()
+"""Tenants are opened one after the other: a store may be upgraded then, and Alembic has one context per process."""
+
+
+def _opened(service: ServiceConfig, tenant: TenantConfig) -> Tenant:
+    with _OPENING:
+        return open_tenant(service, tenant)
 
 
 class Duration(click.ParamType[float]):
@@ -107,7 +116,7 @@ def cycle_tenant(
     """Run the cycles of one tenant under its lock; what went wrong becomes part of the document (`error`)."""
     with log.context(tenant=tenant.name):
         try:
-            with open_tenant(service, tenant) as one, one.store.hold_lock():
+            with _opened(service, tenant) as one, one.store.hold_lock():
                 reports = one.engine.sync(until_quiet=until_quiet, cycles=cycles, wait_seconds=wait_seconds)
                 document = report.synced(tenant.name, reports, one.engine.quiet())
                 return {**document, **report.standstill(one.store, [system.name for system in tenant.policy.systems])}
@@ -327,7 +336,7 @@ def check(call: Call) -> int:
 def _check_tenant(service: ServiceConfig, tenant: TenantConfig) -> report.Document:
     with log.context(tenant=tenant.name):
         try:
-            with open_tenant(service, tenant) as one:
+            with _opened(service, tenant) as one:
                 return report.findings(tenant.name, one.engine.check())
         except Exception as error:  # noqa: BLE001 - the failure of one tenant never stops the others
             log.get(__name__).error("job_failed", job="check", error=error)

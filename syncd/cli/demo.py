@@ -266,7 +266,12 @@ def _farewell(stage: Stage, document: Mapping[str, Any], *, keep: bool) -> None:
         (*names[:2], *(f"{name}#" for name in names[2:])),
         [tuple(row[name] for name in names) for row in document["totals"]],
     )
-    show_status(tenant_status(stage.found.service, tenant))
+    status = tenant_status(stage.found.service, tenant)
+    show_status(status)
+    for system in status["systems"]:
+        if system["drift"]:
+            words = f"{output.counted(system['drift'], 'client')} differ there in what its API does not let syncd change; told as drift"
+            output.say(f"  {system['system']}: {words}")
     run = f"syncd --config {document['config']}"
     output.say(f"\nstore  {stage.folder}/state/{TENANT}.db")
     output.say(f"log    {stage.folder}/state/log/syncd.jsonl")

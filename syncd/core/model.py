@@ -18,7 +18,7 @@ from dataclasses import field as dataclass_field
 from enum import Enum, StrEnum
 from typing import Final, Literal, TypeAlias
 
-Value: TypeAlias = "None | bool | int | str | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | str | list[Value] | dict[str, Value] | None"
 Fields: TypeAlias = Mapping[str, Value]
 """Canonical fields of one record or client: absent = unknown, None = empty."""
 
@@ -183,10 +183,12 @@ class Mode(StrEnum):
 
     @property
     def creates(self) -> bool:
+        """Whether records may be created."""
         return self in (Mode.CREATE_ONLY, Mode.SYNC)
 
     @property
     def updates(self) -> bool:
+        """Whether records may be changed."""
         return self in (Mode.UPDATE_ONLY, Mode.SYNC)
 
 
@@ -243,6 +245,7 @@ class Brake:
     share: float = 0.10
 
     def stops(self, changed: int, records: int) -> bool:
+        """Whether so many changed records, of so many in all, are too many at once."""
         return changed > self.count and changed > self.share * records
 
 
@@ -305,7 +308,9 @@ class Policy:
         return FieldPolicy(given.rule, order, given.sources, given.targets)
 
     def system(self, name: str) -> SystemPolicy:
+        """What is allowed in the system of this name."""
         return next(system for system in self.systems if system.name == name)
 
     def brake(self, kind: BrakeKind) -> Brake:
+        """The limit of one kind of mass change."""
         return self.brakes.get(kind, Brake())

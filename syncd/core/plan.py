@@ -61,6 +61,7 @@ class Target:
 
     @property
     def name(self) -> str:
+        """The system's name."""
         return self.policy.name
 
 
@@ -170,11 +171,22 @@ def _place_present(wish: Wish, target: Target, held: Held) -> Place:
     if wanted:
         before = {field: held.fields.get(field) for field in wanted}
         intent = Intent(target.name, held.external_id, _action(wanted), wanted, before, _reason(wish.decisions, wanted))
-        return Place(target.name, Standing.HELD if waiting else Standing.PENDING, _names(waiting) or "to be written", bool(drift), intent)
+        return Place(
+            target.name,
+            Standing.HELD if waiting else Standing.PENDING,
+            _names(waiting) or "to be written",
+            bool(drift),
+            intent,
+        )
     if waiting:
         return Place(target.name, Standing.HELD, _names(waiting), bool(drift))
     if drift:
-        return Place(target.name, Standing.EXCLUDED, f"differs and cannot be written there: {', '.join(sorted(set(drift)))}", drift=True)
+        return Place(
+            target.name,
+            Standing.EXCLUDED,
+            f"differs and cannot be written there: {', '.join(sorted(set(drift)))}",
+            drift=True,
+        )
     return Place(target.name, Standing.IN_SYNC)
 
 
@@ -182,9 +194,7 @@ def _side(decision: Decision, system: str, external_id: str) -> SideOutcome | No
     return next((side for side in decision.sides if (side.system, side.external_id) == (system, external_id)), None)
 
 
-def differing(
-    unit: str, golden: Value, shown: Fields, same: Callable[[str, Value, Value], bool]
-) -> dict[str, Value]:
+def differing(unit: str, golden: Value, shown: Fields, same: Callable[[str, Value, Value], bool]) -> dict[str, Value]:
     """The fields of a unit that a record shows otherwise than golden. A name always goes whole, an address part by part."""
     wanted = unit_fields(unit, golden)
     known = {field: value for field, value in wanted.items() if field in shown}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.model import Action, Policy
-from syncd.engine.deletes import accept_deletes
 from syncd.engine.decide import Scope
+from syncd.engine.deletes import accept_deletes
 from syncd.engine.linking import first_run, link_records, settle_proposals
 from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
@@ -32,6 +32,7 @@ from syncd.store import (
     HoldRow,
     HoldState,
     Store,
+    SystemRow,
     SystemState,
     WalkOutcome,
     WalkRow,
@@ -69,6 +70,7 @@ class SystemReport:
 
     @property
     def writes(self) -> int:
+        """Writes that were sent and whose effect was seen."""
         return self.created + self.updated + self.archived + self.merged + self.deleted
 
 
@@ -113,10 +115,6 @@ class Finding:
     code: str
     message: str
     next: str = ""
-
-
-class _RolledBack(Exception):  # noqa: N818 - it is not an error
-    """Ends a planning transaction without leaving a trace."""
 
 
 class Engine:
@@ -213,30 +211,24 @@ class Engine:
         self._prepare()
         cycle = self._begin()
         walks = self._pull(cycle)
-        report: PlanReport | None = None
-        try:
-            with self.store.writing() as tx:
-                before = {row.conflict for row in tx.conflicts()}
-                began = self.clock()
-                self._decide(lambda: _same(tx), cycle, walks, _blocked(walks), planning=True)
-                writes = [row for row in tx.writes([WriteState.WAITING])]
-                conflicts = [row for row in tx.conflicts() if row.conflict not in before]
-                links = [{"client": link.client, "system": link.system, "external_id": link.external_id, "matched_by": link.matched_by} for link in tx.links_since(began)]
-                report = PlanReport(
-                    f"plan-{digest([[row.system, row.client, row.action, row.fields] for row in writes])[:12]}",
-                    writes,
-                    conflicts,
-                    links,
-                    tx.holds(HoldState.OPEN),
-                    sum(calls(row) for row in writes),
-                )
-                raise _RolledBack
-        except _RolledBack:
-            pass
-        if report is None:  # pragma: no cover - the block above always fills it
-            message = "the plan ended without a report"
-            raise RuntimeError(message)
-        return report
+        with self.store.rehearsing() as tx:
+            before = {row.conflict for row in tx.conflicts()}
+            began = self.clock()
+            self._decide(lambda: _same(tx), cycle, walks, _blocked(walks), planning=True)
+            writes = tx.writes([WriteState.WAITING])
+            conflicts = [row for row in tx.conflicts() if row.conflict not in before]
+            links = [
+                {
+                    "client": link.client,
+                    "system": link.system,
+                    "external_id": link.external_id,
+                    "matched_by": link.matched_by,
+                }
+                for link in tx.links_since(began)
+            ]
+            holds = tx.holds(HoldState.OPEN)
+        plan = digest([[row.system, row.client, row.action, row.fields] for row in writes])[:12]
+        return PlanReport(f"plan-{plan}", writes, conflicts, links, holds, sum(calls(row) for row in writes))
 
     def release(self, hold: str, actor: str) -> HoldRow:
         """See `syncd.engine.operate.Operator.release`."""
@@ -370,10 +362,7 @@ class Engine:
             due = [
                 system
                 for name, system in self.systems.items()
-                if not pushed[name].paused
-                and rows[name].state is not SystemState.PAUSED
-                and (rows[name].paused_until is None or rows[name].paused_until <= now)
-                and tx.waiting(name, now, 1)
+                if not pushed[name].paused and _may_push(rows[name], now) and tx.waiting(name, now, 1)
             ]
         for system, result in zip(due, self._each(lambda each: push(self._lane(each, cycle)), due), strict=True):
             total = pushed[system.name]
@@ -420,12 +409,16 @@ class Engine:
         return report
 
 
+def _may_push(row: SystemRow, now: datetime) -> bool:
+    """Whether a system is neither paused nor has asked to be left alone."""
+    return row.state is not SystemState.PAUSED and (row.paused_until is None or row.paused_until <= now)
+
+
 def scope_of(system: System) -> str:
     """A digest of the settings that say what a system lists: where it is and which account, never how it is logged into."""
     settings = system.provider.settings
-    secret = getattr(system.provider, "secret_keys", frozenset())
     named = ("company_id", "business_id", "dialect", "instance", "world")
-    options = {key: str(settings.options[key]) for key in named if settings.options.get(key) is not None and key not in secret}
+    options = {key: str(settings.options[key]) for key in named if settings.options.get(key) is not None}
     return digest([settings.provider, settings.base_url, options])
 
 
@@ -467,11 +460,28 @@ def _check(system: System) -> list[Finding]:
         page = next(iter(provider.pull()), None)
     except ProviderError as error:
         return [Finding(system.name, "error", error.code, str(error), error.next_step)]
-    findings = [Finding(system.name, "ok", "reachable", f"answers; the first page has {len(page.records) if page else 0} records" + (f"; account {account}" if account else ""))]
+    findings = [
+        Finding(
+            system.name,
+            "ok",
+            "reachable",
+            f"answers; the first page has {len(page.records) if page else 0} records"
+            + (f"; account {account}" if account else ""),
+        )
+    ]
     can = [name for name in ("create", "update", "archive", "delete") if getattr(provider.capabilities, name)]
-    findings.append(Finding(system.name, "ok", "capabilities", f"mode {system.mode.value}; this provider can {', '.join(can) or 'only be read'}"))
+    findings.append(
+        Finding(
+            system.name,
+            "ok",
+            "capabilities",
+            f"mode {system.mode.value}; this provider can {', '.join(can) or 'only be read'}",
+        )
+    )
     if system.mode.updates and not provider.capabilities.update:
-        message = "this system can be told about new clients, and never again about changes: these are reported as drift"
+        message = (
+            "this system can be told about new clients, and never again about changes: these are reported as drift"
+        )
         findings.append(Finding(system.name, "warning", "create_only", message))
     return findings
 

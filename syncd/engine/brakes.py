@@ -35,6 +35,7 @@ class Mass:
     counts: dict[tuple[BrakeKind, str], dict[Item, Value]] = field(default_factory=dict)
 
     def add(self, found: Iterable[tuple[BrakeKind, str, str, str, Value]]) -> None:
+        """Count what one client's decisions would change (see `mass_changes`)."""
         for kind, system, client, unit, value in found:
             self.counts.setdefault((kind, system), {})[(client, unit, digest(value))] = value
 
@@ -64,7 +65,9 @@ def settle_brakes(tx: Tx, mass: Mass, scope: Scope) -> tuple[frozenset[Item], in
             _open(tx, kind, system, {item: found[item] for item in whole}, records, scope)
             opened += 1
     for held in standing.values():
-        tx.put_hold(replace(held, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing of the set is left"))
+        tx.put_hold(
+            replace(held, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing of the set is left")
+        )
     return frozenset(barred), opened
 
 
@@ -86,7 +89,8 @@ def _of(hold: HoldRow) -> tuple[BrakeKind, str]:
 
 def _items(hold: HoldRow) -> set[tuple[str, str, str, str, str]]:
     return {
-        (str(item["kind"]), str(hold.system), str(item["client"]), str(item["field"]), digest(item["value"])) for item in hold.items
+        (str(item["kind"]), str(hold.system), str(item["client"]), str(item["field"]), digest(item["value"]))
+        for item in hold.items
     }
 
 

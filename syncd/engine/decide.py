@@ -65,6 +65,7 @@ class Scope:
 
     @property
     def context(self) -> Context:
+        """The tenant's default region and locale."""
         return self.policy.context
 
 
@@ -189,7 +190,12 @@ def _complete_name(golden: dict[str, Value]) -> None:
 
 def _adopt_typed_split(golden: dict[str, Value], sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
     """Prefer a split that a person typed at first sight over one that was derived from the same text."""
-    if any("name" in link.bases and isinstance(link.bases["name"].seen, dict) and link.bases["name"].seen.get("family_name") for link, _ in sides):
+    if any(
+        "name" in link.bases
+        and isinstance(link.bases["name"].seen, dict)
+        and link.bases["name"].seen.get("family_name")
+        for link, _ in sides
+    ):
         return
     for _, record in sides:
         typed = record.fields
@@ -249,7 +255,12 @@ def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[L
 def conflict_key(client: str, decision: Decision) -> str:
     """What makes an undecided conflict this one: looking again at the same candidates adds no row."""
     return digest(
-        [client, decision.unit, decision.kind, [[each.system, each.external_id, each.value] for each in decision.candidates]]
+        [
+            client,
+            decision.unit,
+            decision.kind,
+            [[each.system, each.external_id, each.value] for each in decision.candidates],
+        ]
     )
 
 
@@ -285,7 +296,14 @@ def _conflict(client: str, decision: Decision, scope: Scope) -> ConflictRow:
 
 def _lossy_hold(client: str, decision: Decision, scope: Scope) -> HoldRow:
     items = [
-        {"client": client, "field": decision.unit, "system": each.system, "external_id": each.external_id, "value": each.value, "golden": decision.value}
+        {
+            "client": client,
+            "field": decision.unit,
+            "system": each.system,
+            "external_id": each.external_id,
+            "value": each.value,
+            "golden": decision.value,
+        }
         for each in decision.candidates
     ]
     return HoldRow(

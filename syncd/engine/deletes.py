@@ -6,9 +6,9 @@ made meanwhile (the edit wins, logged once), it may turn out to be a merge made 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.model import BrakeKind, Value
@@ -25,6 +25,7 @@ from syncd.store import (
     HoldKind,
     HoldRow,
     HoldState,
+    LinkRow,
     LinkState,
     RecordRow,
     RecordState,
@@ -80,13 +81,25 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
 
 
 def _is_mine(hold: HoldRow, system: str) -> bool:
-    return hold.kind is HoldKind.BRAKE and hold.system == system and bool(hold.items) and hold.items[0].get("field") == RECORD
+    return (
+        hold.kind is HoldKind.BRAKE
+        and hold.system == system
+        and bool(hold.items)
+        and hold.items[0].get("field") == RECORD
+    )
 
 
-def _held(tx: Tx, system: str, gone: Sequence[RecordRow], links: dict[str, object], scope: Scope) -> frozenset[str]:
+def _held(
+    tx: Tx, system: str, gone: Sequence[RecordRow], links: Mapping[str, LinkRow | None], scope: Scope
+) -> frozenset[str]:
     """The records whose delete is held: already in an open hold, or too many at once and not released."""
     standing = next((hold for hold in tx.holds(HoldState.OPEN) if _is_mine(hold, system)), None)
-    released = {str(item["external_id"]) for hold in tx.holds(HoldState.RELEASED) if _is_mine(hold, system) for item in hold.items}
+    released = {
+        str(item["external_id"])
+        for hold in tx.holds(HoldState.RELEASED)
+        if _is_mine(hold, system)
+        for item in hold.items
+    }
     before = {str(item["external_id"]) for item in standing.items} if standing else set()
     ids = {row.external_id for row in gone} - released
     new = ids - before
@@ -98,10 +111,10 @@ def _held(tx: Tx, system: str, gone: Sequence[RecordRow], links: dict[str, objec
     _lapse(tx, system, whole, scope)
     if whole:
         limit = scope.policy.brake(BrakeKind.DELETES)
-        items = [
+        items: list[dict[str, Any]] = [
             {
                 "kind": BrakeKind.DELETES.value,
-                "client": getattr(links[external_id], "client", None),
+                "client": link.client if (link := links[external_id]) is not None else None,
                 "field": RECORD,
                 "system": system,
                 "external_id": external_id,
@@ -109,7 +122,9 @@ def _held(tx: Tx, system: str, gone: Sequence[RecordRow], links: dict[str, objec
             for external_id in sorted(whole)
         ]
         reason = f"deletes: {len(whole)} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
-        tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}"))
+        tx.put_hold(
+            HoldRow(tx.new_ids("h", 1)[0], HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}")
+        )
         _log.warning("brake_set", system=system, kind="deletes", records=len(whole))
     return whole
 
@@ -155,9 +170,16 @@ def _edited_since(tx: Tx, bundle: Bundle, row: RecordRow) -> list[ChangeRow]:
 
 def _edit_wins(tx: Tx, bundle: Bundle, row: RecordRow, edited: Sequence[ChangeRow], scope: Scope) -> None:
     client = bundle.client.client
-    candidates = [{"system": row.system, "external_id": row.external_id, "value": None, "seen_at": scope.now.isoformat()}]
+    candidates: list[dict[str, Any]] = [
+        {"system": row.system, "external_id": row.external_id, "value": None, "seen_at": scope.now.isoformat()}
+    ]
     candidates.extend(
-        {"system": change.system, "external_id": change.external_id, "value": _plain(change.after), "seen_at": change.at.isoformat()}
+        {
+            "system": change.system,
+            "external_id": change.external_id,
+            "value": _plain(change.after),
+            "seen_at": change.at.isoformat(),
+        }
         for change in edited
     )
     tx.add_conflicts(
@@ -191,7 +213,11 @@ def _plain(value: object) -> Value:
 def _archive(tx: Tx, bundle: Bundle, row: RecordRow, scope: Scope) -> None:
     """The client is archived, and written so wherever the policy of that system lets it."""
     others = [link for link, _ in bundle.sides if link.state is LinkState.LINKED and link.system != row.system]
-    heed = [link for link in others if link.system in scope.systems and scope.systems[link.system].policy.on_delete != "ignore"]
+    heed = [
+        link
+        for link in others
+        if link.system in scope.systems and scope.systems[link.system].policy.on_delete != "ignore"
+    ]
     golden = bundle.client
     if golden.fields.get("archived") is True or (others and not heed):
         return

@@ -58,9 +58,7 @@ def link_records(tx: Tx, scope: Scope) -> int:
     return opened
 
 
-def _compare(
-    tx: Tx, free: Sequence[Ref], scope: Scope
-) -> tuple[dict[Ref, Node], dict[tuple[Ref, Ref], Verdict]]:
+def _compare(tx: Tx, free: Sequence[Ref], scope: Scope) -> tuple[dict[Ref, Node], dict[tuple[Ref, Ref], Verdict]]:
     """The records concerned and the verdict on every pair that shares a key and has a record without a client."""
     records = _records(tx, free)
     keys = {ref: scope.systems[ref[0]].match_keys(records[ref].fields) for ref in free}
@@ -86,7 +84,9 @@ def _compare(
     for refs in sharers.values():
         for a, b in combinations(sorted(ref for ref in refs if ref in nodes), 2):
             if (a, b) not in verdicts and (a in free_set or b in free_set):
-                verdicts[(a, b)] = compare(nodes[a].fields, nodes[b].fields, scope.context, lambda key: counts.get(key, 0))
+                verdicts[(a, b)] = compare(
+                    nodes[a].fields, nodes[b].fields, scope.context, lambda key: counts.get(key, 0)
+                )
     return nodes, verdicts
 
 
@@ -183,7 +183,9 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
         owners = {link.client for link in links if link is not None and link.state is LinkState.LINKED}
         owners |= {str(item["client"]) for item in hold.items if item.get("client") and len(hold.items) == 1}
         if len(owners) < 2 and all(link is not None for link in links):  # noqa: PLR2004 - two clients are left to tell apart
-            tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing is left to decide"))
+            tx.put_hold(
+                replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing is left to decide")
+            )
             tx.mark_dirty([str(item["client"]) for item in hold.items if item.get("client")])
 
 
@@ -195,7 +197,9 @@ def first_run(tx: Tx, scope: Scope, *, planning: bool = False) -> bool:
     writes = any(system.mode.creates or system.mode.updates for system in scope.systems.values())
     go = scope.policy.first_run == "go" or not writes
     tx.set_meta("first_run", "released" if go else "waiting")
-    tx.add_audit([AuditRow(scope.now, "first_run_report", "syncd", {"systems": report, "released": go}, cycle=scope.cycle)])
+    tx.add_audit(
+        [AuditRow(scope.now, "first_run_report", "syncd", {"systems": report, "released": go}, cycle=scope.cycle)]
+    )
     if go:
         tx.mark_all_dirty()
         return True

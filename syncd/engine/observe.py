@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from syncd.store import RecordRow
+from syncd.store import RecordRow, RecordState
 
 if TYPE_CHECKING:
     from syncd.engine.systems import System
@@ -128,11 +128,11 @@ def _row(
     now: datetime,
     memories: Mapping[str, Mapping[str, Any]],
 ) -> RecordRow:
-    kept = {**(old.memory if old else {}), **memories.get(listed.external_id, {})}
+    kept = _kept(old.memory if old else {}, memories.get(listed.external_id, {}))
     engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED) if key in kept}
     reading = system.provider.read(listed, kept)
     fields = reading.fields
-    unchanged = old is not None and old.fields == fields and old.state == "present"
+    unchanged = old is not None and old.fields == fields and old.state is RecordState.PRESENT
     return RecordRow(
         system=system.name,
         external_id=listed.external_id,
@@ -142,7 +142,7 @@ def _row(
         memory={**reading.memory, **engine_own},
         digest=found,
         list_digest=old.list_digest if old else None,
-        state="present",
+        state=RecordState.PRESENT,
         reason=None,
         first_seen_at=old.first_seen_at if old else now,
         seen_at=now,
@@ -153,6 +153,14 @@ def _row(
         missing_cycle=None,
         gone_count=0,
     )
+
+
+def _kept(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """What is remembered about a record, old and new; values that were written are remembered field by field."""
+    kept = {**before, **new}
+    if isinstance(before.get("written"), Mapping) and isinstance(new.get("written"), Mapping):
+        kept["written"] = {**before["written"], **new["written"]}
+    return kept
 
 
 def _is_stale(old: RecordRow, new: RecordRow, asked_at: datetime, stale_read_seconds: float) -> bool:
@@ -184,7 +192,7 @@ def mark_missing(tx: Tx, rows: Iterable[RecordRow], *, cycle: str, now: datetime
     changed = [
         replace(
             row,
-            state="missing",
+            state=RecordState.MISSING,
             missing_since=row.missing_since or now,
             missing_cycle=cycle,
             gone_count=row.gone_count + 1,

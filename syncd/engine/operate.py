@@ -82,7 +82,9 @@ class Operator:
             now = self.clock()
             match row.kind:
                 case HoldKind.FIRST_RUN:
-                    message = "the first-run report cannot be refused; until it is released, nothing is written anywhere"
+                    message = (
+                        "the first-run report cannot be refused; until it is released, nothing is written anywhere"
+                    )
                     raise UsageError(message)
                 case HoldKind.BRAKE if row.items and row.items[0].get("field") == RECORD:
                     _forget_records(tx, row)
@@ -125,17 +127,43 @@ class Operator:
             row = replace(row, state=WriteState.WAITING, next_attempt_at=None, attempts=0)
             tx.put_writes([row])
             tx.put_standings([Standing(row.client, row.system, StandingState.PENDING, "to be sent again")])
-            tx.add_audit([AuditRow(self.clock(), "write_retried", self.actor, {"write": write}, client=row.client, system=row.system)])
+            tx.add_audit(
+                [
+                    AuditRow(
+                        self.clock(),
+                        "write_retried",
+                        self.actor,
+                        {"write": write},
+                        client=row.client,
+                        system=row.system,
+                    )
+                ]
+            )
             return row
 
     def drop(self, write: str) -> WriteRow:
         """Give a write up. It is planned again only when something changes about the client."""
         with self.store.writing(operator=True) as tx:
             row = _write(tx, write, (WriteState.PARKED, WriteState.WAITING, WriteState.IN_DOUBT))
-            row = replace(row, state=WriteState.DROPPED, done_at=self.clock(), reason=f"{row.reason}; dropped by {self.actor}")
+            row = replace(
+                row, state=WriteState.DROPPED, done_at=self.clock(), reason=f"{row.reason}; dropped by {self.actor}"
+            )
             tx.put_writes([row])
-            tx.put_standings([Standing(row.client, row.system, StandingState.EXCLUDED, f"{write} was dropped by {self.actor}")])
-            tx.add_audit([AuditRow(self.clock(), "write_dropped", self.actor, {"write": write}, client=row.client, system=row.system)])
+            tx.put_standings(
+                [Standing(row.client, row.system, StandingState.EXCLUDED, f"{write} was dropped by {self.actor}")]
+            )
+            tx.add_audit(
+                [
+                    AuditRow(
+                        self.clock(),
+                        "write_dropped",
+                        self.actor,
+                        {"write": write},
+                        client=row.client,
+                        system=row.system,
+                    )
+                ]
+            )
             return row
 
     def _end(self, tx: Tx, row: HoldRow, state: HoldState, now: datetime, verb: str) -> HoldRow:
@@ -163,7 +191,9 @@ class Operator:
                 links.append(replace(link, bases={**link.bases, unit: base}))
         tx.put_links(links)
         number = tx.new_ids("g", 1)[0]
-        tx.add_changes([ChangeRow(number, None, client, unit, "operator", None, before, value, f"{reason} by {self.actor}", now)])
+        tx.add_changes(
+            [ChangeRow(number, None, client, unit, "operator", None, before, value, f"{reason} by {self.actor}", now)]
+        )
 
     def _join(self, tx: Tx, row: HoldRow, now: datetime) -> None:
         """The clients of a proposal are one: the oldest survives, the others become its aliases."""
@@ -198,7 +228,10 @@ class Operator:
         ]
         for item in row.items:
             if item.get("external_id") and len(row.items) == 1:
-                pairs.extend(((link.system, link.external_id), (str(item["system"]), str(item["external_id"]))) for link in links.get(str(item["client"]), []))
+                pairs.extend(
+                    ((link.system, link.external_id), (str(item["system"]), str(item["external_id"])))
+                    for link in links.get(str(item["client"]), [])
+                )
         tx.add_apart(pairs)
         tx.mark_dirty(owners)
 
@@ -207,7 +240,7 @@ class Operator:
         deleted = row.candidates[0]
         link = tx.link(str(deleted["system"]), str(deleted["external_id"]))
         if take == deleted["system"]:
-            self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")  # noqa: FBT003
+            self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")
         elif link is not None and take is not None:
             tx.put_links([replace(link, state=LinkState.APART)])
             tx.mark_dirty([row.client])
@@ -323,7 +356,9 @@ def _chosen(tx: Tx, row: ConflictRow, take: str | None, value: str | None) -> Va
             chosen: Value = candidate["value"]
             return chosen
     names = ", ".join(sorted({str(candidate["system"]) for candidate in row.candidates}))
-    message = f"conflict {row.conflict} has no candidate of {take}; take one of {names}, golden or base, or give --value"
+    message = (
+        f"conflict {row.conflict} has no candidate of {take}; take one of {names}, golden or base, or give --value"
+    )
     raise UsageError(message)
 
 

@@ -65,7 +65,9 @@ def plan_client(
 
 def _give_up(open_writes: Mapping[str, WriteRow], scope: Scope) -> Outbound:
     """A client that is no more wants nothing written; what is on its way is observed when it arrives."""
-    return Outbound([_dropped(row, scope) for row in open_writes.values() if row.state in (WriteState.WAITING, WriteState.PARKED)])
+    return Outbound(
+        [_dropped(row, scope) for row in open_writes.values() if row.state in (WriteState.WAITING, WriteState.PARKED)]
+    )
 
 
 def _plan_system(
@@ -94,7 +96,9 @@ def _plan_system(
 
 def _record_in(bundle: Bundle, draft: Draft, system: str) -> tuple[LinkRow | None, RecordRow | None]:
     """The record that stands for the client in a system: a live one before one that is gone."""
-    sides = [(draft.links[(link.system, link.external_id)], record) for link, record in bundle.sides if link.system == system]
+    sides = [
+        (draft.links[(link.system, link.external_id)], record) for link, record in bundle.sides if link.system == system
+    ]
     if not sides:
         return None, None
     order = {LinkState.LINKED: 0, LinkState.MISSING: 1, LinkState.GONE: 2, LinkState.APART: 3}

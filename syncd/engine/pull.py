@@ -59,10 +59,14 @@ def pull(
         tx.put_walk(row)
         rebasing = tx.get_meta(f"rebase:{system.name}") == "yes"
     if state is not None and state.paused_until is not None and state.paused_until > clock():
-        return _finish(store, system, Walk(row), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock())
+        return _finish(
+            store, system, Walk(row), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock()
+        )
     walk = Walk(row, rebasing=rebasing)
+    outcome: WalkOutcome
+    reason: str | None
     try:
-        _pin_account(store, system, clock)
+        _pin_account(store, system)
         _read_pages(store, system, policy, walk, clock, sweep=sweep)
     except ProviderError as error:
         _remember_failure(store, system, error, clock())
@@ -76,7 +80,7 @@ def pull(
     return _finish(store, system, walk, outcome, reason, requests, clock())
 
 
-def _pin_account(store: Store, system: System, clock: Callable[[], datetime]) -> None:
+def _pin_account(store: Store, system: System) -> None:
     """The account behind the credentials is pinned at first contact and verified before every walk."""
     if not system.provider.capabilities.account:
         return
@@ -158,7 +162,10 @@ def _quarantine(tx: Tx, system: System, faults: Sequence[tuple[str, str]]) -> No
     known = tx.records(system.name, list(reasons))
     if known:
         tx.put_records(
-            [replace(row, state=RecordState.QUARANTINED, reason=reasons[external_id]) for external_id, row in known.items()]
+            [
+                replace(row, state=RecordState.QUARANTINED, reason=reasons[external_id])
+                for external_id, row in known.items()
+            ]
         )
         tx.mark_dirty_by_records(system.name, list(known))
 
@@ -209,7 +216,10 @@ def _judge(walk: Walk, known: int) -> tuple[WalkOutcome, str | None]:
     if not walk.ended:
         return WalkOutcome.INCOMPLETE, "the list ended without saying that it ended"
     if len(set(walk.totals)) > 1:
-        return WalkOutcome.SUSPICIOUS, f"the total changed from {walk.totals[0]} to {walk.totals[-1]} while the list was read"
+        return (
+            WalkOutcome.SUSPICIOUS,
+            f"the total changed from {walk.totals[0]} to {walk.totals[-1]} while the list was read",
+        )
     if walk.doubts:
         return WalkOutcome.SUSPICIOUS, walk.doubts[0]
     if walk.totals and walk.totals[-1] != listed:
@@ -299,5 +309,13 @@ def _finish(
         tx.put_system(replace(state, learned=learned))
         tx.set_meta(f"unbelieved:{system.name}", str(walk.unbelieved))
     level = _log.info if outcome == WalkOutcome.COMPLETE else _log.warning
-    level("walk_ended", system=system.name, outcome=outcome.value, records=row.records, requests=row.requests, reason=reason, changed=walk.changed)
+    level(
+        "walk_ended",
+        system=system.name,
+        outcome=outcome.value,
+        records=row.records,
+        requests=row.requests,
+        reason=reason,
+        changed=walk.changed,
+    )
     return row

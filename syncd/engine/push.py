@@ -23,7 +23,18 @@ from syncd import log
 from syncd.core.model import UNKNOWN, Action, Fields, Policy, Value, is_group, parts_of, unit_of, unit_value, units_in
 from syncd.engine.observe import created_memory, digest, mark_missing, observe, written_memory
 from syncd.engine.pull import new_system
-from syncd.errors import Duplicate, Gone, Malformed, OutOfReach, ProviderError, RateLimited, Rejected, Transient, Unauthorised, UnknownOutcome
+from syncd.errors import (
+    Duplicate,
+    Gone,
+    Malformed,
+    OutOfReach,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorised,
+    UnknownOutcome,
+)
 from syncd.store import (
     Base,
     HoldKind,
@@ -97,8 +108,10 @@ def recover(store: Store, now: datetime, create_settle_seconds: float) -> int:
 
 def _makes_child(row: WriteRow) -> bool:
     """Whether sending it again could make a second contact: e-mail and phone may live on one."""
-    return row.action is Action.UPDATE and bool({"email", "phone"} & row.fields.keys()) and not any(
-        row.before.get(name) for name in ("email", "phone")
+    return (
+        row.action is Action.UPDATE
+        and bool({"email", "phone"} & row.fields.keys())
+        and not any(row.before.get(name) for name in ("email", "phone"))
     )
 
 
@@ -145,7 +158,9 @@ def _create(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
     with lane.store.writing() as tx:
         adopt(tx, lane, row, listed, golden, asked_at=asked_at)
     pushed.created += 1
-    _log.info("write_done", system=row.system, client=row.client, write=row.write, record=listed.external_id, cycle=lane.cycle)
+    _log.info(
+        "write_done", system=row.system, client=row.client, write=row.write, record=listed.external_id, cycle=lane.cycle
+    )
 
 
 def adopt(tx: Tx, lane: Lane, row: WriteRow, listed: Listed, golden: Fields, *, asked_at: datetime) -> None:
@@ -169,7 +184,9 @@ def adopt(tx: Tx, lane: Lane, row: WriteRow, listed: Listed, golden: Fields, *, 
             bases[unit] = Base(seen=shown, agreed=agreed)
         else:
             bases[unit] = Base(seen=shown)
-    tx.put_links([LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)])
+    tx.put_links(
+        [LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)]
+    )
     tx.put_writes([replace(row, state=WriteState.DONE, external_id=listed.external_id, done_at=now, error=None)])
     tx.mark_dirty([row.client])
 
@@ -200,7 +217,9 @@ def _skeleton(text: str) -> str:
 
 def _remembered(system: System, row: WriteRow) -> dict[str, Any]:
     """Values that the system takes and never shows: remembered as last written."""
-    written = {name: value for name, value in row.fields.items() if (spec := system.spec(name)) is not None and spec.remembered}
+    written = {
+        name: value for name, value in row.fields.items() if (spec := system.spec(name)) is not None and spec.remembered
+    }
     return {"written": written} if written else {}
 
 
@@ -322,7 +341,13 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
         tx.mark_dirty([row.client])
     pushed.failed += 1
     _log.warning(
-        "write_failed", system=row.system, client=row.client, write=row.write, record=row.external_id, code=error.code, state=changed.state.value
+        "write_failed",
+        system=row.system,
+        client=row.client,
+        write=row.write,
+        record=row.external_id,
+        code=error.code,
+        state=changed.state.value,
     )
 
 
@@ -363,7 +388,13 @@ def settle(lane: Lane, *, walk_started: datetime | None) -> int:
         ]
         for row in doubtful:
             if row.action is not Action.CREATE:
-                tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; decided again")])
+                tx.put_writes(
+                    [
+                        replace(
+                            row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; decided again"
+                        )
+                    ]
+                )
                 tx.mark_dirty([row.client])
                 continue
             _settle_create(tx, lane, row)
@@ -377,7 +408,14 @@ def _settle_create(tx: Tx, lane: Lane, row: WriteRow) -> None:
         from syncd.providers import Listed  # noqa: PLC0415
 
         golden = tx.client(row.client)
-        adopt(tx, lane, row, Listed(record.external_id, record.raw, record.children), golden.fields if golden else row.fields, asked_at=record.observed_at)
+        adopt(
+            tx,
+            lane,
+            row,
+            Listed(record.external_id, record.raw, record.children),
+            golden.fields if golden else row.fields,
+            asked_at=record.observed_at,
+        )
         _log.info("create_adopted", system=row.system, client=row.client, write=row.write, record=record.external_id)
     elif ours:
         said = {
@@ -407,7 +445,10 @@ def shows(system: System, shown: Fields, sent: Fields) -> bool:
     """Whether a record shows the projection of everything that a create had sent and that the system lets be read."""
     same = system.part_same(sent)
     readable = [name for name in sent if (spec := system.spec(name)) is not None and spec.read and not spec.remembered]
-    return all(name in shown and (same(name, shown[name], sent[name]) or resembles(name, shown[name], sent[name])) for name in readable)
+    return all(
+        name in shown and (same(name, shown[name], sent[name]) or resembles(name, shown[name], sent[name]))
+        for name in readable
+    )
 
 
 def free_of_doubt(tx: Tx, systems: Sequence[System]) -> set[tuple[str, str]]:

@@ -1,5 +1,6 @@
-"""Reconcile: from observations to decisions, for every client that something has happened to. Level-based: it looks at what is, and
-may be done again at any time; a second look at the same facts changes nothing.
+"""Reconcile: from observations to decisions, for every client that something has happened to.
+
+Level-based: it looks at what is, and may be done again at any time; a second look at the same facts changes nothing.
 
     1. deletes    believed absences become tombstones, or conflicts where somebody edited meanwhile
     2. linking    records that belong to nobody find their client (`syncd.engine.linking`)
@@ -52,6 +53,7 @@ class Reconciled:
     holds: int = 0
 
     def add(self, other: Reconciled) -> None:
+        """Count another reconcile with this one."""
         self.clients += other.clients
         self.conflicts += other.conflicts
         self.holds += other.holds
@@ -178,7 +180,9 @@ def _close_conflicts(tx: Tx, drafts: Sequence[Draft], undecided: dict[tuple[str,
             by = "superseded by a newer edit" if unit in now_open else "the systems came to agree"
             value = draft.client.fields.get(unit)
             tx.put_conflict(
-                replace(row, status=ConflictStatus.RESOLVED, decided_by=by, value=value, key=f"{row.key}:{row.conflict}")
+                replace(
+                    row, status=ConflictStatus.RESOLVED, decided_by=by, value=value, key=f"{row.key}:{row.conflict}"
+                )
             )
 
 

@@ -43,13 +43,16 @@ class System:
 
     @property
     def name(self) -> str:
+        """The name that the tenant's file gives it."""
         return self.policy.name
 
     @property
     def mode(self) -> Mode:
+        """How far syncd may go there."""
         return self.policy.mode
 
     def spec(self, field: str) -> FieldSpec | None:
+        """What the provider can do with a field, None where it does not know it."""
         return self.provider.fields.get(field)
 
     def match_keys(self, fields: Fields) -> frozenset[tuple[str, str]]:

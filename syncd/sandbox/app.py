@@ -76,10 +76,9 @@ class Sandbox:
 
     def stop(self) -> None:
         """Refuse new connections, end the open ones, and wait for the thread."""
-        edge, loop = self._edge, self._server
-        if edge is not None:
-            edge.closing.set()
-        loop.should_exit = True
+        if self._edge is not None:
+            self._edge.close()
+        self._server.should_exit = True
         self._thread.join(STOP_SECONDS + 2)
 
     # ---------------------------------------------------------------- addresses

@@ -54,6 +54,7 @@ class Edge:
         self._elsewhere = elsewhere
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self.closing = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -72,6 +73,11 @@ class Edge:
             await line.say(Answer(200, {}), [], self.closing)
         else:
             await self._serve(scope, path, body, line)
+
+    def close(self) -> None:
+        """Let no pause hold up the end; from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.closing.set)
 
     async def _serve(self, scope: Scope, path: str, body: bytes, line: _Line) -> None:
         found = self._locate(path)

@@ -20,7 +20,6 @@ class Flowtly:
     """One Flowtly organisation."""
 
     name = "flowtly"
-    auth_mount = ""
 
     def __init__(self, clock: Callable[[], float], seed: int, credentials: dict[str, str]) -> None:
         self.seed = seed

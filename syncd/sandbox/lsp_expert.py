@@ -40,7 +40,6 @@ class LspExpert:
 
     name = "lsp_expert"
     mount = "/lsp/v2"
-    auth_mount = ""
 
     def __init__(self, clock: Callable[[], float], seed: int, credentials: dict[str, str]) -> None:
         self.seed = seed

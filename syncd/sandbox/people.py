@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from stdnum import iban as iban_numbers
 from stdnum import luhn
@@ -142,7 +143,6 @@ class Party:
     note: str = ""
     systems: tuple[str, ...] = ()
     label: str = ""
-    extra: dict[str, str] = field(default_factory=dict)
 
 
 def plain(text: str) -> str:
@@ -164,9 +164,9 @@ class Maker:
         self._used: set[str] = set()
         self._persons = dict.fromkeys(FIRST, 0)
 
-    def _once(self, make: object) -> str:
+    def _once(self, make: Callable[[], str]) -> str:
         while True:
-            text: str = make()  # type: ignore[operator]
+            text = make()
             if text not in self._used:
                 self._used.add(text)
                 return text

@@ -43,7 +43,6 @@ class Smartbills:
 
     name = "smartbills"
     mount = "/smartbills/v1"
-    auth_mount = ""
 
     def __init__(self, clock: Callable[[], float], seed: int, credentials: dict[str, str]) -> None:
         self.seed = seed

@@ -23,7 +23,6 @@ RETRIES_SECONDS = (60, 300, 900, 3600, 21_600, 86_400)
 ANSWER_SECONDS = 5.0
 IDLE_SECONDS = 0.2
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-EVENTS = {f"business.customer.{what}" for what in ("created", "updated", "deleted")}
 
 
 class Webhooks:

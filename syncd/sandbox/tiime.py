@@ -75,7 +75,6 @@ class Tiime:
 
     name = "tiime"
     mount = "/tiime/v1"
-    auth_mount = "/auth"
 
     def __init__(self, clock: Callable[[], float], seed: int, credentials: dict[str, str]) -> None:
         self.seed = seed

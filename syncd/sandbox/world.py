@@ -12,10 +12,10 @@ from syncd.sandbox.faults import Plan, Rule
 from syncd.sandbox.flowtly import Flowtly
 from syncd.sandbox.lsp_expert import LspExpert
 from syncd.sandbox.seed import Seeded, plant
-from syncd.sandbox.smartbills import Smartbills
+from syncd.sandbox.smartbills import BUSINESS_ID, Smartbills
 from syncd.sandbox.switches import Common, change, shown
-from syncd.sandbox.tables import Table, Tokens, stamp
-from syncd.sandbox.tiime import Tiime
+from syncd.sandbox.tables import Table, stamp
+from syncd.sandbox.tiime import CLIENT_ID, COMPANY_ID, Tiime
 from syncd.sandbox.wire import Answer, Json, Request, Route, Router, Row
 
 PROVIDERS = ("tiime", "lsp_expert", "smartbills", "flowtly")
@@ -27,7 +27,6 @@ class System(Protocol):
     """What the edge needs of a simulated system; each of the four is one module."""
 
     name: str
-    auth_mount: str
     tables: dict[str, Table]
     counters: dict[str, int]
     router: Router
@@ -301,11 +300,6 @@ class World:
             return {"seq": self.seq, "commits": self.commits, "late_commits": self.late, "systems": systems, "faults": self.plan.shown(),
                     "trap_requests": sum(entry.provider == "trap" for entry in self.journal)}  # fmt: skip
 
-    def tokens(self, provider: str) -> Tokens | None:
-        """The tokens of a system that issues any."""
-        found = getattr(self.systems[provider], "tokens", None)
-        return found if isinstance(found, Tokens) else None
-
 
 def _filled(winner: Row, loser: Row) -> Row:
     filled = dict(winner)
@@ -323,10 +317,10 @@ def _filled(winner: Row, loser: Row) -> Row:
 def credentials(seed: int) -> dict[str, dict[str, str]]:
     """Users, passwords and keys of the four systems; plainly not real ones."""
     return {
-        "tiime": {"company_id": "4242", "client_id": "sandbox-web-app", "username": f"camille+{seed}@tiime.example",
+        "tiime": {"company_id": str(COMPANY_ID), "client_id": CLIENT_ID, "username": f"camille+{seed}@tiime.example",
                   "password": f"tiime-canary-{seed}", "token": f"tiime-ready-token-{seed}"},
         "lsp_expert": {"api_key": f"lsp-canary-{seed}"},
-        "smartbills": {"business_id": "881", "token": f"sk_test_canary{seed}", "client_id": f"sb-client-{seed}",
+        "smartbills": {"business_id": BUSINESS_ID, "token": f"sk_test_canary{seed}", "client_id": f"sb-client-{seed}",
                        "client_secret": f"sb-secret-canary-{seed}"},
         "flowtly": {"username": f"service{seed}@flowtly.example", "password": f"flowtly-canary-{seed}",
                     "token": f"flowtly-ready-token-{seed}"},

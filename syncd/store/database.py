@@ -77,6 +77,10 @@ def storable_id(external_id: str) -> bool:
     return 0 < len(external_id) <= KEY_LIMIT_CHARACTERS and storable(external_id) and plain(external_id) == external_id
 
 
+class _Rehearsed(Exception):  # it carries no error: it ends a transaction
+    """The end of a rehearsal."""
+
+
 class Store:
     """One tenant's store, shared by the threads of a process."""
 
@@ -101,19 +105,34 @@ class Store:
         operator: a person's short act, which needs no working right. Errors: Fenced where this process does not have
         the working right (any more); StoreError where the database refuses or another transaction takes too long.
         """
-        right = self._right
-        if not operator:
-            if right is None:
-                message = f"this process does not have the working right on tenant {self.tenant}"
-                raise Fenced(message)
-            right[0].check()
-        with self._one_writer(), self._place.writing() as connection:
-            tx = Tx(connection, self._place, self._clock)
-            fence = _locked_fence(tx)
-            if not operator and (right is None or fence != right[1]):
-                message = f"another process took over tenant {self.tenant}"
-                raise Fenced(message)
-            yield tx
+        with self._one_writer():
+            right = None if operator else self._checked_right()
+            with self._place.writing() as connection:
+                tx = Tx(connection, self._place, self._clock)
+                fence = _locked_fence(tx)
+                if right is not None and fence != right:
+                    message = f"another process took over tenant {self.tenant}"
+                    raise Fenced(message)
+                yield tx
+
+    def _checked_right(self) -> int:
+        """The fence of the working right of this process, or Fenced."""
+        if self._right is None:
+            message = f"this process does not have the working right on tenant {self.tenant}"
+            raise Fenced(message)
+        held, fence = self._right
+        held.check()
+        return fence
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[Tx]:
+        """A writing transaction that sees its own changes and leaves no trace of them at its end."""
+        try:
+            with self.writing() as tx:
+                yield tx
+                raise _Rehearsed
+        except _Rehearsed:
+            pass
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """What the service tells over HTTP: whether it lives, and whether every tenant is at work. No names of clients, no secrets.
 
-    /healthz    200 as long as the process answers
-    /readyz     200 once every tenant finished a cycle, 503 before
+/healthz    200 as long as the process answers
+/readyz     200 once every tenant finished a cycle, 503 before
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ class Server:
     def __init__(self, listen: str, app: Starlette) -> None:
         host, _, port = listen.rpartition(":")
         config = uvicorn.Config(
-            app, host=host.strip("[]"), port=int(port), log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+            app,
+            host=host.strip("[]"),
+            port=int(port),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
         )
         self.listen = listen
         self._server = uvicorn.Server(config)

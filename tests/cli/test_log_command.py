@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Place
 
 from syncd.cli import logs
+from tests.cli.place import Place
 
 
 def line(at: str, event: str, level: str = "info", **more: object) -> str:
@@ -21,12 +21,12 @@ def logged(place: Place) -> Place:
     """Two rotated files and the one being written."""
     folder = place.root / "state" / "log"
     folder.mkdir(parents=True)
-    (folder / "syncd.jsonl.2").write_text(line("2026-11-19T08:00:00Z", "cycle_started", tenant="acme", cycle="y1"))
+    (folder / "syncd.jsonl.2").write_text(line("2025-11-19T08:00:00Z", "cycle_started", tenant="acme", cycle="y1"))
     (folder / "syncd.jsonl.1").write_text(
-        line("2026-11-20T08:00:00Z", "write_done", tenant="acme", system="crm", cycle="y2", client="c7")
+        line("2025-11-20T08:00:00Z", "write_done", tenant="acme", system="crm", cycle="y2", client="c7")
     )
     (folder / "syncd.jsonl").write_text(
-        line("2026-11-21T08:00:00Z", "cycle_failed", "error", tenant="zeta", cycle="y1", cause="x" * 300) + '{"half'
+        line("2025-11-21T08:00:00Z", "cycle_failed", "error", tenant="zeta", cycle="y1", cause="x" * 300) + '{"half'
     )
     return place
 
@@ -51,8 +51,8 @@ def test_oldest_line_first(logged: Place) -> None:
         (["--event", "cycle_started"], ["cycle_started"]),
         (["--cycle", "y1"], ["cycle_started", "cycle_failed"]),
         (["--cycle", "y1", "--tenant", "acme"], ["cycle_started"]),
-        (["--since", "2026-11-20T00:00"], ["write_done", "cycle_failed"]),
-        (["--since", "2026-11-21T09:00:00+01:00"], ["cycle_failed"]),
+        (["--since", "2025-11-20T00:00"], ["write_done", "cycle_failed"]),
+        (["--since", "2025-11-21T09:00:00+01:00"], ["cycle_failed"]),
         (["--since", "1s"], []),
     ],
 )
@@ -66,7 +66,7 @@ def test_one_line_each(logged: Place) -> None:
     lines = logged.run("log").stdout.splitlines()
     assert len(lines) == 3
     assert all(len(text) <= 100 for text in lines)
-    assert lines[1].startswith("2026-11-20 08:00:00 info")
+    assert lines[1].startswith("2025-11-20 08:00:00 info")
     assert "acme/crm write_done" in lines[1]
 
 

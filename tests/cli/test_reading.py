@@ -6,7 +6,8 @@ import json
 from datetime import datetime
 
 import pytest
-from conftest import COLOUR, Place
+
+from tests.cli.place import COLOUR, Place
 
 FIVE = ("in_sync", "pending", "held", "excluded", "failing")
 
@@ -56,7 +57,7 @@ def test_clients_document(acme: Place) -> None:
     assert first["merged_into"] is None
     assert first["tenant"] == "acme"
     assert first["fields"]["city"] == "Lyon"
-    assert first["fields"]["iban"] is None
+    assert first["fields"]["address_line1"] is None
     assert sorted(link["system"] for link in first["links"]) == ["books", "crm"]
     assert first["links"][0].keys() == {"system", "external_id", "state", "matched_by"}
 
@@ -74,7 +75,17 @@ def test_records_hold_the_raw_payload(acme: Place) -> None:
     records = acme.json("records", "--system", "crm")["records"]
     assert [record["external_id"] for record in records] == ["1", "2"]
     assert records[0]["raw"] == acme.world("crm").record("1")
-    assert records[0].keys() >= {"tenant", "system", "external_id", "client", "raw", "fields", "seen_at", "changed_at", "state"}
+    assert records[0].keys() >= {
+        "tenant",
+        "system",
+        "external_id",
+        "client",
+        "raw",
+        "fields",
+        "seen_at",
+        "changed_at",
+        "state",
+    }
     assert {record["client"] for record in records} == {client["client"] for client in acme.json("clients")["clients"]}
 
 
@@ -125,10 +136,22 @@ def test_text_fits_and_has_no_colour(acme: Place) -> None:
     """Text that goes into a file has at most 100 columns, no colours and no control characters of a value."""
     acme.world("crm").add(name="Evil \x1b[31m\x07 Ltd", email="evil@control.example", details="x" * 300)
     acme.run("sync", "--until-quiet")
-    acme.world("books").edit("1", address_line1="1 rue de la Paix et de la Concorde", city="Paris", phone="+33142685301")
+    acme.world("books").edit(
+        "1", address_line1="1 rue de la Paix et de la Concorde", city="Paris", phone="+33142685301"
+    )
     acme.world("crm").edit("1", address_line1="2 avenue des Longues Adresses", city="Lille", phone="+33142685302")
     acme.run("sync")
-    for words in (("status",), ("clients",), ("show", "c1"), ("records",), ("links",), ("conflicts",), ("outbox", "--state", "done"), ("sync",), ("log",)):
+    for words in (
+        ("status",),
+        ("clients",),
+        ("show", "c1"),
+        ("records",),
+        ("links",),
+        ("conflicts",),
+        ("outbox", "--state", "done"),
+        ("sync",),
+        ("log",),
+    ):
         text = acme.run(*words).stdout
         assert text
         assert not COLOUR.search(text)
@@ -162,7 +185,15 @@ def test_conflicts_document(acme: Place) -> None:
     assert conflict["field"] == "phone"
     assert conflict["kind"] == "edit"
     assert conflict["base"] == "+33142685300"
-    assert {(each["system"], each["value"]) for each in conflict["candidates"]} == {("books", "+33142685301"), ("crm", "+33142685302")}
+    assert {(each["system"], each["value"]) for each in conflict["candidates"]} == {
+        ("books", "+33142685301"),
+        ("crm", "+33142685302"),
+    }
     assert all(each.keys() >= {"system", "external_id", "value", "seen_at"} for each in conflict["candidates"])
-    assert (conflict["rule"], conflict["status"], conflict["winner"], conflict["value"]) == ("order", "decided", "books", "+33142685301")
+    assert (conflict["rule"], conflict["status"], conflict["winner"], conflict["value"]) == (
+        "order",
+        "decided",
+        "books",
+        "+33142685301",
+    )
     assert conflict.keys() >= {"conflict", "tenant", "client", "decided_by", "logged_at"}

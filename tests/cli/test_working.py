@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Place
 
 from syncd.errors import Rejected
 from syncd.providers.memory import Call
 from syncd.store import open_store
+from tests.cli.place import Place
 
 
 def refuse_creates(call: Call) -> None:
@@ -49,7 +49,17 @@ def test_plan_sends_nothing_and_exits_3(acme: Place, tmp_path: Path) -> None:
     document = acme.json("plan", "--out", str(out), exit_code=3)
     assert json.loads(out.read_text()) == document
     assert out.stat().st_mode & 0o777 == 0o600
-    assert document.keys() >= {"tenant", "plan", "config_digest", "expires_at", "writes", "conflicts", "links", "holds", "calls"}
+    assert document.keys() >= {
+        "tenant",
+        "plan",
+        "config_digest",
+        "expires_at",
+        "writes",
+        "conflicts",
+        "links",
+        "holds",
+        "calls",
+    }
     assert document["calls"] == sum(write["calls"] for write in document["writes"])
     create = next(write for write in document["writes"] if write["action"] == "create")
     assert create.keys() >= {"system", "client", "external_id", "fields", "before", "after", "reason", "calls"}
@@ -89,7 +99,10 @@ def test_first_run_waits_for_release(place: Place) -> None:
     assert released["hold"]["state"] == "done"
     place.run("sync", "--until-quiet")
     assert place.world("books").ids() == ["1"]
-    assert "not open" in place.run("release", hold["hold"], "--yes", exit_code=2).stderr or place.json("holds")["holds"] == []
+    assert (
+        "not open" in place.run("release", hold["hold"], "--yes", exit_code=2).stderr
+        or place.json("holds")["holds"] == []
+    )
 
 
 def test_resolve_puts_the_losing_value_back(acme: Place) -> None:
@@ -126,7 +139,19 @@ def test_parked_write_is_told_retried_and_dropped(acme: Place) -> None:
     assert (write["state"], write["action"], write["system"]) == ("parked", "create", "books")
     assert write["error"].keys() >= {"code", "message", "next"}
     assert write["error"]["code"] == "rejected"
-    keys = {"write", "tenant", "system", "client", "external_id", "action", "fields", "state", "attempts", "error", "since"}
+    keys = {
+        "write",
+        "tenant",
+        "system",
+        "client",
+        "external_id",
+        "action",
+        "fields",
+        "state",
+        "attempts",
+        "error",
+        "since",
+    }
     assert write.keys() >= keys
     assert "rejected" in acme.run("outbox").stdout
     assert "--yes" in acme.run("drop", write["write"], exit_code=2).stderr
@@ -177,7 +202,13 @@ def test_ids_that_two_tenants_have(acme: Place) -> None:
 
 def test_wrong_words_are_told(acme: Place) -> None:
     """Wrong usage exits 2, in words on stderr, or as one document with --json."""
-    for words in (("nonsense",), ("sync", "--bogus"), ("sync", "--wait", "soon"), ("status", "--tenant", "nobody"), ("show",)):
+    for words in (
+        ("nonsense",),
+        ("sync", "--bogus"),
+        ("sync", "--wait", "soon"),
+        ("status", "--tenant", "nobody"),
+        ("show",),
+    ):
         result = acme.run(*words, exit_code=2)
         assert result.stdout == ""
         assert "next:" in result.stderr

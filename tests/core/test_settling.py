@@ -74,8 +74,8 @@ class Place:
 class Typed:
     """One edit in one system: what it showed afterwards, and the edits it was made in view of.
 
-    An edit that was made in several systems at once is in the list once for each, with the same number. linked: syncd had seen what
-    that system showed before; a clear before that cannot be told from a field that was always empty.
+    An edit that was made in several systems at once is in the list once for each, with the same number. visible: it differs from what
+    syncd had accounted for there; a clear before first sight, or of a text that syncd never saw, cannot be told from no edit at all.
     """
 
     number: int
@@ -83,7 +83,7 @@ class Typed:
     unit: str
     value: Value
     parents: frozenset[int]
-    linked: bool
+    visible: bool
 
 
 Entry = tuple[str, int]
@@ -119,8 +119,9 @@ class World:
             value = edited(place, unit, how, f"{number:03d}-Long-Tail")
             if value == place.shown[unit]:
                 continue
+            visible = unit in place.bases and not place.same(value, place.bases[unit][0])
             place.shown[unit], place.author[unit] = value, number
-            self.edits.append(Typed(number, place, unit, value, parents, unit in place.bases))
+            self.edits.append(Typed(number, place, unit, value, parents, visible))
 
     def last(self) -> int:
         return max((typed.number for typed in self.edits), default=0)
@@ -167,6 +168,8 @@ class World:
                 place.bases[unit] = (place.mirror[unit], decision.value)
             elif side.move is Move.ACCOUNT:
                 place.bases[unit] = (place.mirror[unit], UNKNOWN)
+            if place.same(place.shown[unit], decision.value):  # who edits this form edits golden
+                place.author[unit] = place.mirrored[unit] = self.author[unit]
             if side.write:
                 assert side.system != decision.winner, "the origin of an edit is told its own edit"
                 if decision.outcome is not Outcome.HELD:
@@ -337,14 +340,14 @@ def test_no_edit_is_replaced_in_silence(
 ) -> None:
     """Every edit is golden, or was replaced by a person who saw it, or waits for a person, or lost in exactly one conflict.
 
-    Two clears are no edits in this sense: of a value that syncd had not seen yet, and one that a new record's value filled again.
+    Two clears are no edits in this sense: one of a text that syncd had not seen yet, and one that a new record's value filled again.
     """
     made = world(given_kinds, starts, rule)
     play(made, ops)
     made.settle()
     seen = {parent for typed in made.edits for parent in typed.parents}
     for typed in made.edits:
-        if typed.value is None and (not typed.linked or typed.number in made.filled):
+        if typed.value is None and (not typed.visible or typed.number in made.filled):
             continue
         entries = {(typed.place.name, typed.number), ("golden", typed.number)}
         losses = sum(bool(entries & row) for row in made.lost)

@@ -43,7 +43,8 @@ class Rig:
         """A fresh process on the same store."""
         store = open_store(f"sqlite:///{self.folder}", "rig", clock=self.clock)
         providers = {
-            each.name: Memory(Settings(each.name, "memory", options={"world": self.worlds[each.name].name})) for each in self.systems
+            each.name: Memory(Settings(each.name, "memory", options={"world": self.worlds[each.name].name}))
+            for each in self.systems
         }
         engine = Engine(self.policy, store, providers, clock=self.clock, sleep=self.wait, parallel=False)
         try:
@@ -129,5 +130,7 @@ def make_rig(
         forget(f"{name}-{number}")
         worlds[name] = world(f"{name}-{number}", (profiles or {}).get(name))
     systems = tuple(SystemPolicy(name, "memory", Mode.SYNC) for name in names)
-    settings = Policy("rig", systems, fields or {}, Context("FR", "fr-FR"), first_run="go", timing=timing, digest="0", **policy)
+    settings = Policy(
+        "rig", systems, fields or {}, Context("FR", "fr-FR"), first_run="go", timing=timing, digest="0", **policy
+    )
     return Rig(folder, systems, worlds, settings)

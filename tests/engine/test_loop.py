@@ -16,7 +16,12 @@ def test_a_client_of_one_system_appears_in_every_other(tmp_path: Path) -> None:
     assert [each.created for each in report.systems] == [0, 1, 1]
     for name in ("b", "c"):
         record = rig.worlds[name].record("1")
-        assert (record["name"], record["email"], record["city"], record["country"]) == ("ACME", "info@acme.fr", "Paris", "FR")
+        assert (record["name"], record["email"], record["city"], record["country"]) == (
+            "ACME",
+            "info@acme.fr",
+            "Paris",
+            "FR",
+        )
     assert writes(rig.cycle()) == 0
     assert rig.conflicts() == []
 

@@ -54,7 +54,8 @@ class Instead:
 
 class System:
     """One simulated system behind an HTTP server. calls: (method, path) in order; strays: calls that it does not document;
-    violations: what in the others went against the documentation."""
+    violations: what in the others went against the documentation.
+    """
 
     def __init__(self, server: HTTPServer, system: Any) -> None:
         self.system = system

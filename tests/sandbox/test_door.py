@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import stat
 import threading
+import time
 import tomllib
 
 import httpx
 import pytest
 
+from syncd.config import load_strict
 from syncd.sandbox import MAIN_TABLE, PROVIDERS, start, write_config
 
 
@@ -68,7 +70,7 @@ def test_deep_edits(call, sandbox):
     assert (seen["country"], seen["clientContacts"][0]["email"]) == ("/countries/CA", "m@m.example")
     assert seen["clientContacts"][0]["name"] == flow["clientContacts"][0]["name"]
     tiime = sandbox.create("tiime", {"name": "B", "siren_or_siret": "732829320", "country": {"code": "PL"}})
-    assert sandbox.record("tiime", int(tiime) and tiime)["siren"] == "732829320"
+    assert sandbox.record("tiime", tiime)["siren"] == "732829320"
     assert sandbox.record("tiime", tiime)["country_code"] == "PL"
 
 
@@ -206,11 +208,26 @@ def test_config_folder(tmp_path, sandbox):
     assert tenant["systems"]["erp"]["mode"] == "observe"
     assert tenant["fields"]["email"] == {"rule": "hold"}
     assert set(tenant["timing"].values()) == {"0s"}
+    assert [one.name for one in load_strict(folder).tenants] == ["demo"]
     reference = tenant["systems"]["receipts"]["token"].removeprefix("file:")
     with open(reference, encoding="utf-8") as file:  # noqa: PTH123 - a path as the reference has it
         assert file.read() == sandbox.credentials["smartbills"]["token"]
     for path in (tmp_path / "secrets" / "demo").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_stop_ends_stalled_requests():
+    """A request that stalls does not hold up the end, and a second stop does nothing."""
+    with start(clients=0) as sandbox:
+        sandbox.fault("stall", seconds=60)
+        stalled = threading.Thread(target=lambda: httpx.get(f"{sandbox.base_urls['tiime']}/users/me", trust_env=False))
+        stalled.start()
+        while not sandbox.journal():
+            time.sleep(0.01)
+        began = time.monotonic()
+        sandbox.stop()
+        stalled.join()
+        assert time.monotonic() - began < 3
 
 
 def test_start_settings_and_stop():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -142,10 +143,9 @@ def test_a_lost_lock_connection_ends_the_right(postgres) -> None:
     database = Database("postgresql", postgres, "lost-connection")
     with database.store() as store:
         with store.writing(operator=True) as tx:
-            ended = (
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-            )
-            tx.run(text(ended))
+            mine = f"SELECT pid FROM pg_stat_activity WHERE application_name = 'syncd {os.getpid()}'"
+            held = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND pid IN ({mine})"
+            tx.run(text(f"SELECT pg_terminate_backend(pid) FROM ({held}) AS holders"))
         with pytest.raises(Fenced, match="lost"), store.writing():
             pass
         with database.store() as other, other.writing() as tx:

@@ -1,0 +1,317 @@
+"""What must be true of a simulated life, judged from what people typed and what systems showed them, never from what syncd planned.
+
+Every value that is typed is an *edit* of a cell (client, unit) and is unlike every other value. x < y (y was typed in view of x) if and
+only if, when y was typed, the record in front of its author showed x or something typed in view of x. No clock is asked. At the end
+
+    every edit that no other was typed in view of is golden, or equal to it, or the losing value of exactly one conflict row, or is
+    waiting in an open hold, or was lost in the window between syncd's reading of the record and its writing of the same field
+    (counted), or the record it was typed into was deleted.
+
+A sight that syncd could not know of (its own write took effect, and the answer was lost) is `unsure`: whether it counts is left open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncd.core.model import Mode, Rule, Value
+from syncd.providers.memory import Profile
+from tests.simulation.systems import ADDRESS, UNITS, parts_held
+
+Cell = tuple[int, str]
+"""(true client, unit)"""
+
+Place = tuple[str, str, str]
+"""(system, external id, unit)"""
+
+Shown = Any
+"""What a record shows of a unit: a value, or for the address the mapping of the parts that its system holds."""
+
+
+class Violation(AssertionError):
+    """Something happened that must not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What one person typed into one record. sees: edits certainly in view; glimpses: those and the unsure ones."""
+
+    number: int
+    client: int
+    unit: str
+    system: str
+    external_id: str
+    value: Shown
+    sees: frozenset[int]
+    glimpses: frozenset[int]
+
+    def __str__(self) -> str:
+        return f"edit {self.number} of client {self.client} {self.unit}={self.value!r} in {self.system}/{self.external_id}"
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the oracle was told about the tenant."""
+
+    profiles: dict[str, Profile]
+    order: tuple[str, ...]
+    modes: dict[str, Mode] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    sources: dict[str, frozenset[str]] = field(default_factory=dict)
+    targets: dict[str, frozenset[str]] = field(default_factory=dict)
+    on_delete: dict[str, str] = field(default_factory=dict)
+
+
+def plain(unit: str, value: Shown) -> Shown:
+    """A value as it is compared here: an address without empty parts is None."""
+    if unit == "address" and isinstance(value, Mapping):
+        return dict(value) if any(part is not None for part in value.values()) else None
+    return value
+
+
+class Oracle:
+    """Told of every edit, effect and sight while they happen; judges at the end."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.edits: list[Edit] = []
+        self.cells: dict[Cell, list[Edit]] = defaultdict(list)
+        self.owner: dict[tuple[str, str], int] = {}
+        self.shown: dict[Place, int | None] = {}
+        self.known: dict[Place, int | None] = {}
+        self.sighted: list[tuple[Place, int | None]] = []
+        self.created: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self.typed_records: set[tuple[str, str]] = set()
+        self.removed: dict[tuple[str, str], int] = {}
+        self.syncd_removed: set[tuple[str, str]] = set()
+        self.unmapped: dict[tuple[str, str], Any] = {}
+        self.hidden: set[Place] = set()
+        self.window: set[int] = set()
+        self.refused: set[int] = set()
+        self.allowed_creates: dict[tuple[int, str], int] = defaultdict(int)
+        self.dropped: set[tuple[str, str]] = set()
+        self.joined: set[int] = set()
+        self.writes = 0
+        self.clock = 0
+        self.quiet = False
+        self.forbidden: set[str] = set()
+        self.overwritten: dict[int, int] = {}
+        self.stale_since: dict[str, int] = {}
+
+    # -- what is told ----------------------------------------------------------------------------------------------
+
+    def tick(self) -> int:
+        """The number of the next thing that happens."""
+        self.clock += 1
+        return self.clock
+
+    def shape(self, system: str, unit: str, raw: Mapping[str, Value]) -> Shown:
+        """What a raw record shows of a unit."""
+        parts = parts_held(self.facts.profiles[system], unit)
+        if unit == "address":
+            return plain(unit, {part: raw.get(part) for part in parts})
+        return raw.get(parts[0]) if parts else None
+
+    def form(self, system: str, unit: str, value: Shown) -> Shown:
+        """A value as a system would show it."""
+        profile = self.facts.profiles[system]
+        parts = parts_held(profile, unit)
+        if unit == "address":
+            if value is None:
+                return None
+            return plain(unit, {part: profile.form(part, value[part]) for part in parts if part in value})
+        return profile.form(parts[0], value) if parts else None
+
+    def typed(self, client: int, system: str, external_id: str, raw: Mapping[str, Value], units: Iterable[str]) -> list[Edit]:
+        """A person typed units of a record, which now is `raw`."""
+        self.owner[(system, external_id)] = client
+        made = []
+        for unit in units:
+            place = (system, external_id, unit)
+            if not parts_held(self.facts.profiles[system], unit):
+                continue
+            before = self.shown.get(place)
+            sees, glimpses = self._views(place, before)
+            edit = Edit(
+                len(self.edits), client, unit, system, external_id, self.shape(system, unit, raw), sees, glimpses
+            )
+            self._add(edit)
+            self.shown[place] = edit.number
+            made.append(edit)
+        return made
+
+    def _add(self, edit: Edit) -> None:
+        self.tick()
+        self.edits.append(edit)
+        self.cells[(edit.client, edit.unit)].append(edit)
+        self.overwritten[edit.number] = self.clock
+
+    def _views(self, place: Place, before: int | None) -> tuple[frozenset[int], frozenset[int]]:
+        if before is None:
+            return frozenset(), frozenset()
+        old = self.edits[before]
+        mine = (old.system, old.external_id, old.unit) == place
+        glimpses = old.glimpses | {before}
+        sure = mine or self.known.get(place) == before
+        return (old.sees | {before} if sure else frozenset()), glimpses
+
+    def decided(self, client: int, unit: str, value: Shown, over: Iterable[int]) -> Edit:
+        """A person decided a value in syncd itself, in view of some edits."""
+        seen: set[int] = set()
+        for number in over:
+            seen |= self.edits[number].glimpses | {number}
+        edit = Edit(len(self.edits), client, unit, "operator", "", value, frozenset(), frozenset(seen))
+        self._add(edit)
+        return edit
+
+    def deleted_by_person(self, system: str, external_id: str) -> None:
+        """A person deleted a record."""
+        client = self.owner[(system, external_id)]
+        self.removed[(system, external_id)] = self.tick()
+        place = (system, external_id, "archived")
+        sees, glimpses = self._views(place, self.shown.get(place))
+        self._add(Edit(len(self.edits), client, "archived", system, external_id, True, sees, glimpses))
+
+    def touched(self, system: str, external_id: str, value: Any) -> None:
+        """A person changed something that no field maps."""
+        self.unmapped[(system, external_id)] = value
+
+    def read(self, system: str, external_id: str, complete: bool) -> int:
+        """A record was handed to syncd; it counts as known once syncd's store has committed after it."""
+        if complete and system not in self.stale_since:
+            for unit in UNITS:
+                place = (system, external_id, unit)
+                if place in self.shown:
+                    self.sighted.append((place, self.shown[place]))
+        return self.stale_since.get(system, self.clock)
+
+    def committed(self) -> None:
+        """Syncd's store committed: what was read before is known."""
+        self.known.update(self.sighted)
+        self.sighted.clear()
+
+    def crashed(self) -> None:
+        """What was read and not committed is forgotten."""
+        self.sighted.clear()
+
+    # -- effects of syncd ------------------------------------------------------------------------------------------
+
+    def _effect(self, system: str) -> None:
+        self.writes += 1
+        self.tick()
+        if self.quiet:
+            message = f"a write to {system} after everything had become quiet"
+            raise Violation(message)
+        if system in self.forbidden:
+            message = f"a write to {system} while its credentials belong to another account"
+            raise Violation(message)
+        if self.facts.modes[system] is Mode.OBSERVE:
+            message = f"a write to {system}, which is only observed"
+            raise Violation(message)
+
+    def syncd_created(self, system: str, external_id: str, raw: Mapping[str, Value]) -> int:
+        """Syncd made a record; returns whose it is, told by the name that somebody typed."""
+        self._effect(system)
+        if not self.facts.modes[system].creates:
+            message = f"{system}: a create, and the mode is {self.facts.modes[system].value}"
+            raise Violation(message)
+        name = raw.get("name")
+        whose = [e.client for e in self.edits if e.unit == "name" and self.form(system, "name", e.value) == name]
+        if not whose:
+            message = f"{system}/{external_id} was created with the name {name!r}, which nobody typed"
+            raise Violation(message)
+        client = whose[-1]
+        earlier = [ref for ref, owner in self.owner.items() if owner == client and ref[0] == system]
+        self.owner[(system, external_id)] = client
+        self.created[(client, system)].append(external_id)
+        allowed = self.allowed_creates[(client, system)]
+        if len(earlier) > allowed:
+            message = f"{system}/{external_id} was created for client {client}, who had {earlier} there already"
+            raise Violation(message)
+        for unit in UNITS:
+            place = (system, external_id, unit)
+            self.shown[place] = None
+            value = self.shape(system, unit, raw)
+            if value is not None and not (unit == "archived" and value is False):
+                self.shown[place] = self._source(client, unit, system, external_id, value)
+            self._may_send(system, unit, value)
+            self.sighted.append((place, self.shown[place]))
+        return client
+
+    def _may_send(self, system: str, unit: str, value: Shown) -> None:
+        targets = self.facts.targets.get(unit)
+        if value not in (None, False) and targets is not None and system not in targets:
+            message = f"{unit} was written to {system}, although it is written only to {sorted(targets)}"
+            raise Violation(message)
+
+    def _source(self, client: int, unit: str, system: str, external_id: str, value: Shown) -> int:
+        """The latest edit of the cell that a value in a system descends from."""
+        for edit in reversed(self.cells[(client, unit)]):
+            if self.matches(system, unit, value, edit.value):
+                return edit.number
+        message = f"{system}/{external_id}: {unit} became {value!r}, which nobody typed for client {client}"
+        raise Violation(message)
+
+    def matches(self, system: str, unit: str, shown: Shown, typed: Shown) -> bool:
+        """Whether a system that was told `typed` may show `shown`."""
+        form = self.form(system, unit, typed)
+        if unit != "address":
+            return bool(form == shown or (unit == "archived" and not form and not shown))
+        if form is None or shown is None:
+            return bool(form is None and shown is None)
+        return all(shown.get(part) == value for part, value in form.items())
+
+    def syncd_updated(
+        self, system: str, external_id: str, before: Mapping[str, Value], after: Mapping[str, Value], patch: Iterable[str], since: int
+    ) -> None:
+        """Syncd changed a record that it had read at `since`."""
+        self._effect(system)
+        if not self.facts.modes[system].updates:
+            message = f"{system}: an update, and the mode is {self.facts.modes[system].value}"
+            raise Violation(message)
+        client = self.owner[(system, external_id)]
+        planned = set(patch)
+        for key in before.keys() | after.keys():
+            if before.get(key) != after.get(key) and key not in planned:
+                message = f"{system}/{external_id}: {key} changed with a write of {sorted(planned)}"
+                raise Violation(message)
+        for unit in UNITS:
+            parts = set(ADDRESS) if unit == "address" else {unit}
+            if not parts & planned or not parts_held(self.facts.profiles[system], unit):
+                continue
+            place = (system, external_id, unit)
+            value = self.shape(system, unit, after)
+            self._may_send(system, unit, value)
+            if unit == "marketing_consent" and self.shape(system, unit, before) is False and value is not False:
+                self._opt_out_holds(client, system, external_id)
+            source = self._source(client, unit, system, external_id, value)
+            old = self.shown.get(place)
+            mine = old is not None and self.edits[old].system == system and self.edits[old].external_id == external_id
+            if old is not None and mine and self.overwritten[old] > since:
+                self.window.add(old)
+            if old == source and mine and value == self.shape(system, unit, before):
+                message = f"{system}/{external_id}: {unit} was written to where it was typed"
+                raise Violation(message)
+            self.shown[place] = source
+            self.sighted.append((place, source))
+
+    def _opt_out_holds(self, client: int, system: str, external_id: str) -> None:
+        decided = any(e.system == "operator" for e in self.cells[(client, "marketing_consent")])
+        if not decided:
+            message = f"{system}/{external_id}: an opt-out was reversed"
+            raise Violation(message)
+
+    def syncd_deleted(self, system: str, external_id: str) -> None:
+        """Syncd deleted a record."""
+        self._effect(system)
+        client = self.owner[(system, external_id)]
+        self.syncd_removed.add((system, external_id))
+        if self.facts.on_delete.get(system) != "delete":
+            message = f"{system}/{external_id} was deleted, and the tenant's file does not say so"
+            raise Violation(message)
+        if not any(self.owner[ref] == client for ref in self.removed):
+            message = f"{system}/{external_id} was deleted, and nobody deleted client {client} anywhere"
+            raise Violation(message)
