@@ -30,11 +30,10 @@ __all__ = ["front"]
 @click.version_option(version("syncd"), prog_name="syncd")
 @click.pass_context
 def front(context: click.Context, config: str | None, tenant: str | None, *, as_json: bool) -> None:
-    r"""Keep the clients of several business systems the same.
+    """Keep the clients of several business systems the same.
 
     Exit codes: 0 done, 1 something failed or is held, 2 wrong usage or configuration, 3 `plan` would write.
 
-    \b
     Example: syncd sync --until-quiet && syncd status
     """
     context.obj = Call(config, tenant, as_json)

@@ -13,9 +13,8 @@ from syncd.store import current_revision, head_revision, upgrade
 
 @click.group()
 def db() -> None:
-    r"""The schema of the tenants' stores. It is brought up to date by itself when a store is opened.
+    """The schema of the tenants' stores. It is brought up to date by itself when a store is opened.
 
-    \b
     Example: syncd db current
     """
 

@@ -86,6 +86,8 @@ def options(function: Callable[Concatenate[Call, Options], int]) -> Callable[Opt
         run: Callable[..., int] = function
         context.exit(run(call, *args, **given))
 
+    # Click keeps the lines of a paragraph that begins with a backspace; docstrings here spell it out.
+    command.__doc__ = (function.__doc__ or "").replace("\\b\n", "\b\n")
     return command
 
 

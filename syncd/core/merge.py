@@ -258,10 +258,11 @@ def _changes(side: Side, golden: Value) -> bool:
 
 
 def _enriches(side: Side, golden: Value) -> bool:
-    """Whether a group that is equal at first sight has a value for a part that golden does not know."""
-    if side.seen is not UNKNOWN or not isinstance(side.mirror, dict) or not isinstance(golden, dict):
+    """Whether a group that equals golden otherwise has got a value for a part that golden does not know."""
+    if not isinstance(side.mirror, dict) or not isinstance(golden, dict):
         return False
-    return any(part not in golden and not _is_empty(value) for part, value in side.mirror.items())
+    new = [part for part, value in side.mirror.items() if part not in golden and not _is_empty(value)]
+    return any(side.mirror[part] != _part(side.seen, part) for part in new)
 
 
 def _may_change(unit: str, side: Side) -> bool:

@@ -149,7 +149,7 @@ def _survivor(tx: Tx, row: RecordRow, scope: Scope) -> tuple[str, str] | None:
 
 def _propose_merge(tx: Tx, bundle: Bundle, row: RecordRow, survivor: tuple[str, str], scope: Scope) -> None:
     client, external_id = survivor
-    items = [
+    items: list[dict[str, Any]] = [
         {"client": bundle.client.client, "system": row.system, "external_id": row.external_id},
         {"client": client or None, "system": row.system, "external_id": external_id},
     ]

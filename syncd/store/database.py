@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -127,12 +127,9 @@ class Store:
     @contextmanager
     def rehearsing(self) -> Iterator[Tx]:
         """A writing transaction that sees its own changes and leaves no trace of them at its end."""
-        try:
-            with self.writing() as tx:
-                yield tx
-                raise _Rehearsed
-        except _Rehearsed:
-            pass
+        with suppress(_Rehearsed), self.writing() as tx:
+            yield tx
+            raise _Rehearsed
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:

@@ -297,6 +297,19 @@ def test_a_part_that_golden_does_not_know_is_filled_at_first_sight() -> None:
     assert not any(each.write for each in decision.sides)
 
 
+def test_an_edit_of_a_part_that_golden_does_not_know_is_an_edit() -> None:
+    """A first gate number, typed where the others cannot hold one, reaches golden, and competes with other edits."""
+    narrow, before = NARROW(ADDRESS), {**ADDRESS, "address_line2": None, "region": None}
+    edited = {**before, "address_line2": "Gate B"}
+    alone = decide(narrow, side("b", edited, before, narrow), unit="address", origin="a")
+    assert (alone.outcome, alone.value) == (Outcome.ACCEPT, {**edited})
+    moved = NARROW({**ADDRESS, "city": "Lyon"})
+    both = decide(narrow, agreed("a", narrow, moved, form=NARROW), side("b", edited, before, narrow), unit="address")
+    assert (both.outcome, both.value) == (Outcome.CONFLICT, moved)
+    quiet = decide(narrow, side("b", edited, edited, narrow), unit="address", origin="a")
+    assert quiet.outcome is Outcome.SETTLED
+
+
 def test_two_parts_that_golden_does_not_know_conflict_where_they_differ() -> None:
     """Completing golden in two different ways is a conflict, and the rule decides."""
     narrow = NARROW(ADDRESS)

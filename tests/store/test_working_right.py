@@ -225,3 +225,13 @@ def test_a_writing_transaction_within_another_is_refused(store) -> None:
     """It would wait for itself, so it is an error at once."""
     with store.writing(), pytest.raises(RuntimeError, match="wait for itself"), store.writing():
         pass
+
+
+def test_a_rehearsal_sees_its_own_changes_and_leaves_nothing(store) -> None:
+    """What is put in it is read in it, and gone afterwards, ids too."""
+    with store.rehearsing() as tx:
+        assert tx.new_ids("c", 1) == ["c1"]
+        tx.put_clients([a_client()])
+        assert tx.clients() == [a_client()]
+    with store.writing() as tx:
+        assert (tx.clients(), tx.new_ids("c", 1)) == ([], ["c1"])

@@ -1,0 +1,426 @@
+"""One life: a tenant is set up, people type, systems fail, syncd dies and starts again, then it is left in peace and judged.
+
+Everything that happens follows from the plan. Time is a number that the life moves. Every call of a connection and every end of a
+store's transaction is a *point*: there people may type, systems may fail, and syncd may die.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from syncd.engine import CycleReport, Engine
+from syncd.errors import (
+    Malformed,
+    OutOfReach,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorised,
+    UnknownOutcome,
+)
+from syncd.providers import Settings
+from syncd.providers.memory import Call, Snapshot, World, forget, world
+from syncd.store import open_store
+from tests.simulation.ledger import Disk, LedgerStore
+from tests.simulation.operator import Person
+from tests.simulation.oracle import Facts, Oracle, Violation
+from tests.simulation.plan import Plan, Typist
+from tests.simulation.systems import CHARACTERS, Line, Listing, Witness
+from tests.simulation.users import Users
+
+_LIVES = count(1)
+_TAIL_STEP_SECONDS = 7200.0
+CONVERGE_CYCLES = 3
+"""Cycles after the last fault in which everything has to have come right."""
+QUIET_CYCLES = 2
+"""Cycles after that in which nothing may happen."""
+CALLS_MAX = 20_000
+
+
+class Crash(BaseException):
+    """The process dies here. No `except Exception` may survive it."""
+
+
+class Life:
+    """The life that a plan tells of. crash_at: the number of the point at which syncd dies, whatever else the plan says."""
+
+    def __init__(self, plan: Plan, *, store: str = "ledger", crash_at: int | None = None) -> None:
+        self.plan = plan
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.points = 0
+        self.calls = 0
+        self.cycle_number = 0
+        self.troubled = True
+        self.events: list[str] = []
+        self.late: list[tuple[datetime, Callable[[], None]]] = []
+        self.reports: list[CycleReport] = []
+        self.crashes = 0
+        self._stack: ExitStack | None = None
+        self.engine: Engine | None = None
+        self._rng = {name: Random(f"{name} {plan.seed}") for name in ("edits", "faults", "crash", "users", "operator")}  # noqa: S311
+        self._crash_at = crash_at
+        self._crashes_left = plan.crashes if crash_at is None else 1
+        if crash_at is None and plan.crashes:
+            self._crash_at = self._rng["crash"].randint(1, 150)
+        number = next(_LIVES)
+        self.worlds: dict[str, World] = {}
+        for name, kind in plan.characters.items():
+            known_as = f"sim-{number}-{name}"
+            forget(known_as)
+            self.worlds[name] = world(known_as, CHARACTERS[kind](plan.page_sizes[name]))
+        policy = plan.policy
+        self.oracle = Oracle(
+            Facts(
+                profiles={name: each.profile for name, each in self.worlds.items()},
+                order=tuple(self.worlds),
+                modes={each.name: each.mode for each in policy.systems},
+                rules={unit: each.rule for unit, each in policy.fields.items()},
+                sources={unit: each.sources for unit, each in policy.fields.items() if each.sources is not None},
+                targets={unit: each.targets for unit, each in policy.fields.items() if each.targets is not None},
+                on_delete={each.name: each.on_delete for each in policy.systems},
+            )
+        )
+        self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read)
+        self.users = Users(self.worlds, self.oracle, Typist(self._rng["users"]), plan, self.tell)
+        self.person = Person(self, self._rng["operator"])
+        self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""  # noqa: S108
+        self._disk = Disk()
+        self._snapshots: dict[str, tuple[datetime, Snapshot]] = {}
+        self._watch()
+
+    # -- the course of a life --------------------------------------------------------------------------------------
+
+    def run(self) -> Life:
+        """Live, and be judged. Raises Violation."""
+        try:
+            self._begin()
+            for _ in range(self.plan.cycles):
+                self._between()
+                self.cycle()
+            self._calm()
+            self._converge()
+        except Violation:
+            raise
+        except AssertionError as error:
+            raise Violation(str(error)) from error
+        finally:
+            self._end()
+        return self
+
+    def _begin(self) -> None:
+        for _ in range(self.plan.clients):
+            self.users.begin()
+
+    def _between(self) -> None:
+        self.now += timedelta(seconds=self.plan.step_seconds)
+        self._pass_time()
+        for _ in range(self._rng["edits"].choice((0, 1, 1, 2, 3))):
+            self.users.act()
+        self.users.between()
+        if self.plan.has("operator") and self.cycle_number:
+            self.person.act()
+        self._plan_lies()
+
+    def _plan_lies(self) -> None:
+        rng = self._rng["faults"]
+        if self.engine is not None:
+            for name, system in self.engine.systems.items():
+                line = system.provider
+                assert isinstance(line, Line)
+                line.listing = None
+                if self.plan.has("lying_lists") and rng.random() < 0.2:  # noqa: PLR2004
+                    lie = Listing(drop=1), Listing(repeat=True), Listing(total=1), Listing(empty=True), Listing(drop=2, total=-2)
+                    line.listing = rng.choice(lie)
+                    self.tell(f"the next listing of {name} lies: {line.listing}")
+        for name, each in self.worlds.items():
+            if self.plan.has("strangers"):
+                if rng.random() < 0.1:  # noqa: PLR2004
+                    self._swap(name, each)
+                else:
+                    self._swap_back(name, each)
+            if self.plan.has("stale_lists"):
+                self._age(name, each, rng)
+
+    def _swap(self, name: str, each: World) -> None:
+        """The credentials suddenly belong to another account."""
+        if each.account == each.name and name not in self._snapshots:
+            self.tell(f"the credentials of {name} belong to a stranger")
+            each.account = "stranger"
+            raw = {"id": 1, "name": f"Stranger {name}", "email": f"stranger@{name}.example", "archived": False}
+            each.stale = Snapshot({1: raw}, {}, 2)
+            self.oracle.forbidden.add(name)
+
+    def _swap_back(self, name: str, each: World) -> None:
+        if each.account != each.name:
+            each.account, each.stale = each.name, None
+            self.oracle.forbidden.discard(name)
+
+    def _age(self, name: str, each: World, rng: Random) -> None:
+        """Lists may show the state of some seconds ago, for a while that syncd was told of."""
+        taken = self._snapshots.get(name)
+        limit = self.plan.policy.timing.stale_read_seconds
+        if taken is not None and (rng.random() < 0.5 or (self.now - taken[0]).total_seconds() > limit * 0.8):  # noqa: PLR2004
+            del self._snapshots[name]
+            self.oracle.stale_since.pop(name, None)
+        elif taken is None and rng.random() < 0.25 and each.account == each.name:  # noqa: PLR2004
+            self._snapshots[name] = (self.now, each.snapshot())
+            self.tell(f"the lists of {name} stand still")
+
+    def cycle(self) -> CycleReport | None:
+        """One cycle, with as many starts as it takes. None: syncd died and its successor did not finish a cycle."""
+        self.cycle_number += 1
+        self.tell(f"== cycle {self.cycle_number}")
+        while True:
+            try:
+                if self.engine is None:
+                    self._boot()
+                assert self.engine is not None
+                report = self.engine.cycle()
+            except Crash:
+                self._die()
+                continue
+            self.oracle.ended()
+            self.reports.append(report)
+            self.tell(f"-- {[(each.system, each.walk, each.writes, each.reason) for each in report.systems]}")
+            return report
+
+    def _boot(self) -> None:
+        self._stack = stack = ExitStack()
+        store = self.open()
+        stack.callback(store.close)
+        stack.enter_context(store.hold_lock())
+        lines = {
+            name: Line(Settings(name, "memory", options={"world": each.name}), self.witness)
+            for name, each in self.worlds.items()
+        }
+        self.engine = Engine(
+            self.plan.policy, self._breakable(store), lines, clock=self.clock, sleep=self.wait, parallel=False
+        )
+
+    def open(self) -> Any:
+        """The tenant's store."""
+        if self._folder:
+            return open_store(f"sqlite:///{self._folder}", "rig", clock=self.clock)
+        return LedgerStore(self._disk, self.clock)
+
+    def _breakable(self, store: Any) -> Any:
+        """The store, with a point before and after the end of each writing transaction."""
+        writing = store.writing
+
+        @contextmanager
+        def points(*, operator: bool = False) -> Iterator[Any]:
+            with writing(operator=operator) as tx:
+                yield tx
+                self._point("before a commit")
+            self.oracle.committed()
+            self._point("after a commit")
+
+        store.writing = points
+        return store
+
+    def _die(self) -> None:
+        self.crashes += 1
+        self.oracle.crashed()
+        self.tell("-- syncd died and starts again")
+        if self._stack is not None:
+            self._stack.close()
+        self._stack = self.engine = None
+        self._crashes_left -= 1
+        if self._crashes_left > 0:
+            self._crash_at = self.points + self._rng["crash"].randint(1, 120)
+
+    def _end(self) -> None:
+        if self._stack is not None:
+            self._stack.close()
+        for each in self.worlds.values():
+            forget(each.name)
+        if self._folder:
+            for path in Path(self._folder).iterdir():
+                path.unlink()
+            Path(self._folder).rmdir()
+
+    # -- time and points -------------------------------------------------------------------------------------------
+
+    def clock(self) -> datetime:
+        """The time; it never stands still."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        """What the engine does instead of sleeping."""
+        self.now += timedelta(seconds=seconds)
+
+    def tell(self, event: str) -> None:
+        """Note an event."""
+        self.events.append(f"{self.points:5} {self.now:%H:%M:%S.%f} {event}")
+
+    def _point(self, what: str) -> None:
+        self.points += 1
+        if self._crash_at is not None and self.points >= self._crash_at and self._crashes_left > 0:
+            self._crash_at = None
+            self.tell(f"dies {what}")
+            raise Crash(what)
+
+    def _pass_time(self) -> None:
+        due = [each for each in self.late if each[0] <= self.now]
+        self.late = [each for each in self.late if each[0] > self.now]
+        for _, commit in due:
+            self.tell("a late commit takes effect")
+            try:
+                commit()
+            except ProviderError as error:
+                self.tell(f"the late commit was refused: {error.code}")
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        for name, each in self.worlds.items():
+            each.before.append(lambda call, name=name: self._before(name, call))
+            each.after.append(lambda call, name=name: self._after(name, call))
+
+    def _before(self, name: str, call: Call) -> None:
+        self.calls += 1
+        if self.calls > CALLS_MAX:
+            message = "there is no end of calls"
+            raise Violation(message)
+        each = self.worlds[name]
+        if each.account == each.name:
+            taken = self._snapshots.get(name)
+            each.stale = taken[1] if taken is not None and call.action == "list" else None
+            if each.stale is not None:
+                self.oracle.stale_since[name] = -1
+            else:
+                self.oracle.stale_since.pop(name, None)
+        self._pass_time()
+        self._point(f"before {call.action} {name}/{call.external_id}")
+        if not self.troubled:
+            return
+        if self.plan.has("edits_during") and self._rng["edits"].random() < 0.06:  # noqa: PLR2004
+            self.users.act()
+        if call.commit is not None and self.plan.has("edits_during") and self._rng["edits"].random() < 0.1:  # noqa: PLR2004
+            self.users.act(name, call.external_id)
+        self._fail_before(name, call)
+
+    def _fail_before(self, name: str, call: Call) -> None:
+        rng = self._rng["faults"]
+        error: ProviderError | None = None
+        if call.commit is None and self.plan.has("read_faults") and rng.random() < 0.05:  # noqa: PLR2004
+            error = rng.choice(
+                (
+                    Transient("503"),
+                    RateLimited("429", retry_after_seconds=rng.choice((1.0, 90.0))),
+                    Unauthorised("401"),
+                    Malformed("an HTML page"),
+                    OutOfReach("refused"),
+                )
+            )
+        elif call.commit is not None:
+            error = self._write_fault(rng, name, call)
+        if error is not None:
+            self.tell(f"{name}: {call.action} {call.external_id} fails: {error.code}")
+            raise error
+
+    def _write_fault(self, rng: Random, name: str, call: Call) -> ProviderError | None:
+        assert call.commit is not None
+        settle = self.plan.policy.timing.create_settle_seconds
+        if self.plan.has("rejections") and rng.random() < 0.05:  # noqa: PLR2004
+            return Rejected("422: no", words="no")
+        if self.plan.has("late_commits") and call.action == "create" and settle and rng.random() < 0.2:  # noqa: PLR2004
+            self.late.append((self.now + timedelta(seconds=rng.choice((0.005, 0.5 * settle, 0.9 * settle))), call.commit))
+            return UnknownOutcome("time-out; it takes effect later")
+        if self.plan.has("lost_answers") and rng.random() < 0.08:  # noqa: PLR2004
+            return UnknownOutcome("time-out before it took effect")
+        if self.plan.has("write_faults") and rng.random() < 0.08:  # noqa: PLR2004
+            return rng.choice(
+                (
+                    OutOfReach("refused"),
+                    RateLimited("429", retry_after_seconds=rng.choice((1.0, 90.0))),
+                    Unauthorised("401"),
+                )
+            )
+        if self.plan.has("ignored_writes") and call.action == "update" and rng.random() < 0.1 and self.engine:  # noqa: PLR2004
+            self.tell(f"{name}: the next write is answered and ignored")
+            self.engine.systems[name].provider.ignore_next_write = True  # type: ignore[attr-defined]
+        return None
+
+    def _after(self, name: str, call: Call) -> None:
+        self.tell(f"   {name}: {call.action} {call.external_id or ''}")
+        self._point(f"after {call.action} {name}/{call.external_id}")
+        if not self.troubled:
+            return
+        rng = self._rng["faults"]
+        if call.commit is not None and self.plan.has("lost_answers") and rng.random() < 0.12:  # noqa: PLR2004
+            self.tell(f"{name}: the answer is lost")
+            raise UnknownOutcome("the answer is lost")
+        if self.plan.has("edits_during") and self._rng["edits"].random() < 0.05:  # noqa: PLR2004
+            self.users.act()
+
+    def _created(self, name: str, external_id: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        self.tell(f"   {name}: created {external_id} {dict(wanted)}")
+        self.oracle.syncd_created(name, external_id, raw)
+
+    def _updated(
+        self, name: str, external_id: str, before: Mapping[str, Any], after: Mapping[str, Any], patch: Mapping[str, Any], since: int
+    ) -> None:
+        self.tell(f"   {name}: updated {external_id} {dict(patch)}")
+        self.oracle.syncd_updated(name, external_id, before, after, patch, since)
+
+    def _deleted(self, name: str, external_id: str) -> None:
+        self.tell(f"   {name}: deleted {external_id}")
+        self.oracle.syncd_deleted(name, external_id)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        """From here on nothing goes wrong any more."""
+        self.tell("== from here on nothing goes wrong")
+        self.troubled = False
+        self.now += timedelta(seconds=_TAIL_STEP_SECONDS)
+        self._pass_time()
+        self._crashes_left = 0 if self.plan.crashes else self._crashes_left
+        self._snapshots.clear()
+        self.oracle.stale_since.clear()
+        for name, each in self.worlds.items():
+            self._swap_back(name, each)
+            each.stale = None
+        self.users.mend()
+        if self.engine is not None:
+            for system in self.engine.systems.values():
+                system.provider.listing, system.provider.ignore_next_write = None, False  # type: ignore[attr-defined]
+        self.person.let_go()
+
+    def _converge(self) -> None:
+        from tests.simulation.judge import Judge  # noqa: PLC0415 - it judges lives
+
+        for _ in range(CONVERGE_CYCLES):
+            self.now += timedelta(seconds=_TAIL_STEP_SECONDS)
+            self.cycle()
+        before = self._rows()
+        self.oracle.quiet = True
+        for _ in range(QUIET_CYCLES):
+            self.now += timedelta(seconds=_TAIL_STEP_SECONDS)
+            self.cycle()
+        after = self._rows()
+        if before != after:
+            message = f"rows were added after everything had become quiet: {before} became {after}"
+            raise Violation(message)
+        Judge(self).judge()
+
+    def _rows(self) -> dict[str, int]:
+        assert self.engine is not None
+        with self.engine.store.reading() as tx:
+            return {
+                "changes": len(tx.changes()),
+                "conflicts": len(tx.conflicts()),
+                "holds": len(tx.holds(None)),
+                "writes": len(tx.writes()),
+                "clients": len(tx.clients()),
+            }

@@ -1,0 +1,1 @@
+"""The real process against the four simulated systems over HTTP, judged from outside."""
