@@ -19,6 +19,7 @@ from syncd.core.model import (
     Policy,
     Value,
     is_group,
+    parts_of,
     unit_fields,
     unit_value,
     units_in,
@@ -104,6 +105,7 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     for unit in _units(golden, sides):
         decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client)
         draft.decisions.append(decision)
+        _note_empties(golden, unit, sides)
         if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
             golden.update(unit_fields(unit, decision.value))
             _note_origin(origins, unit, decision)
@@ -122,6 +124,13 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
         updated_at=scope.now if moved else bundle.client.updated_at,
     )
     return draft
+
+
+def _note_empties(golden: dict[str, Value], unit: str, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
+    """A part that some system says is empty, and nobody knows a value of, is empty and not unknown."""
+    for part in parts_of(unit):
+        if part not in golden and any(part in record.fields for _, record in sides):
+            golden[part] = None
 
 
 def _units(golden: Mapping[str, Value], sides: Sequence[tuple[LinkRow, RecordRow]]) -> list[str]:

@@ -154,7 +154,7 @@ def _propose_merge(tx: Tx, bundle: Bundle, row: RecordRow, survivor: tuple[str, 
         {"client": client or None, "system": row.system, "external_id": external_id},
     ]
     key = f"merge:{digest(items)}"
-    if tx.hold_by_key(key) is None:
+    if not tx.is_held(key):
         reason = f"{row.system} seems to have merged its record {row.external_id} into {external_id}"
         tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.MERGE, row.system, reason, items, scope.now, key))
 

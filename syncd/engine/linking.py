@@ -166,7 +166,7 @@ def _hold(
     systems = [system for system, _ in refs]
     kind = HoldKind.MERGE if len(set(systems)) < len(systems) else HoldKind.LINK
     key = f"{kind.value}:{digest(sorted(refs))}"
-    if tx.hold_by_key(key) is not None or len({clients[ref] for ref in refs}) < 2:  # noqa: PLR2004 - one client: nothing to decide
+    if tx.is_held(key) or len({clients[ref] for ref in refs}) < 2:  # noqa: PLR2004 - one client: nothing to decide
         return 0
     items = [{"client": clients[ref], "system": ref[0], "external_id": ref[1], **extra} for ref in refs]
     tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], kind, systems[-1], reason, items, scope.now, key))

@@ -5,6 +5,7 @@ Each act is one short transaction with its line in the audit trail. What follows
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from syncd.core import normalize
-from syncd.core.model import UNKNOWN, Value, is_group, kind_of, unit_fields, unit_value
+from syncd.core.model import UNKNOWN, Value, is_group, kind_of, parts_of, unit_fields, unit_value
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import split_person
 from syncd.errors import UsageError
@@ -366,10 +367,23 @@ def _typed(unit: str, text: str) -> Value:
     if unit == "name":
         return {"name": text, "given_name": None, "family_name": None}
     if is_group(unit):
-        message = f"{unit} is a group; take the value of a system, golden or base"
-        raise UsageError(message)
+        return _typed_group(unit, text)
     cleaned = normalize.clean(kind_of(unit), text)
     if cleaned is UNKNOWN:
         message = f"{text!r} is no value for {unit}"
         raise UsageError(message)
     return cleaned
+
+
+def _typed_group(unit: str, text: str) -> Value:
+    """A group typed as a JSON object of its parts; parts that are left out are emptied with it."""
+    example = ", ".join(f'"{part}": "..."' for part in parts_of(unit))
+    try:
+        typed = json.loads(text)
+    except ValueError:
+        typed = None
+    if not isinstance(typed, dict) or not typed or set(typed) - set(parts_of(unit)):
+        message = f"{unit} is a group; write it as JSON: {{{example}}}"
+        raise UsageError(message)
+    cleaned = {part: normalize.clean(kind_of(part), typed.get(part)) for part in parts_of(unit)}
+    return {part: None if value is UNKNOWN else value for part, value in cleaned.items()}

@@ -154,13 +154,18 @@ def _push_one(lane: Lane, waiting: WriteRow, pushed: Pushed) -> None:
 def _create(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
     asked_at = lane.clock()
     pushed.sent += 1
-    listed = lane.system.provider.create({**golden, **row.fields})
+    listed = lane.system.provider.create({**_context(lane.system, golden), **row.fields})
     with lane.store.writing() as tx:
         adopt(tx, lane, row, listed, golden, asked_at=asked_at)
     pushed.created += 1
     _log.info(
         "write_done", system=row.system, client=row.client, write=row.write, record=listed.external_id, cycle=lane.cycle
     )
+
+
+def _context(system: System, golden: Fields) -> dict[str, Value]:
+    """What is told with a create beside what is planned: only fields that this system is never sent."""
+    return {name: value for name, value in golden.items() if (spec := system.spec(name)) is None or not spec.create}
 
 
 def adopt(tx: Tx, lane: Lane, row: WriteRow, listed: Listed, golden: Fields, *, asked_at: datetime) -> None:
@@ -203,7 +208,7 @@ def resembles(unit: str, shown: Value, wanted: Value) -> bool:
     """Whether a system may have made `shown` out of `wanted` by itself: cut, re-cased, stripped of marks or blanks."""
     if is_group(unit):
         pair = (shown if isinstance(shown, dict) else {}, wanted if isinstance(wanted, dict) else {})
-        return all(resembles(part, pair[0].get(part), pair[1].get(part)) for part in pair[0])
+        return all(resembles(part, pair[0].get(part), pair[1].get(part)) for part in pair[0] or pair[1])
     if not isinstance(shown, str) or not isinstance(wanted, str):
         return shown == wanted or (shown in (None, "") and wanted in (None, ""))
     left, right = _skeleton(shown), _skeleton(wanted)
@@ -366,7 +371,7 @@ def _pause(tx: Tx, lane: Lane, error: ProviderError) -> None:
 def _propose_link(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, now: datetime) -> None:
     """The system says that it holds such a client already: a person decides whether it is this one."""
     key = f"link:{digest([row.client, lane.system.name, error.existing_id])}"
-    if tx.hold_by_key(key) is not None:
+    if tx.is_held(key):
         return
     items = [{"client": row.client, "system": lane.system.name, "external_id": error.existing_id}]
     reason = f"{lane.system.name} refused to create the client: its record {error.existing_id} is there already"

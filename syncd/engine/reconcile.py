@@ -77,6 +77,7 @@ def _brake(transactions: Transactions, scope: Scope) -> tuple[Scope, int]:
     mass = Mass()
     with transactions() as tx:
         held = [hold for hold in tx.holds() if hold.kind is HoldKind.BRAKE]
+        tx.mark_dirty(sorted({str(item["client"]) for hold in held for item in hold.items}))  # whether it still stands
         limit = min((scope.policy.brake(kind).count for kind in BrakeKind), default=0)
         after = ""
         while clients := tx.dirty(BATCH, after):
@@ -211,7 +212,7 @@ def _lapse_lossy(tx: Tx, drafts: Sequence[Draft], scope: Scope) -> None:
 def _add_holds(tx: Tx, rows: Sequence[HoldRow]) -> int:
     added = 0
     for row in rows:
-        if tx.hold_by_key(row.key) is None:
+        if not tx.is_held(row.key):
             tx.put_hold(replace(row, hold=tx.new_ids("h", 1)[0]))
             _log.warning("hold_opened", kind=row.kind.value, system=row.system, reason=row.reason)
             added += 1

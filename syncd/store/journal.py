@@ -95,6 +95,13 @@ def hold(work: Work, identifier: str) -> HoldRow | None:
     return work.row(HoldRow, tables.holds, tables.holds.c.hold == identifier)
 
 
+def is_held(work: Work, key: str) -> bool:
+    """Whether a hold of this key is open."""
+    column = tables.holds.c
+    found = select(column.hold).where(column.key == key, column.state == HoldState.OPEN).limit(1)
+    return work.run(found).first() is not None
+
+
 def hold_by_key(work: Work, key: str) -> HoldRow | None:
     """The open hold with that key, else the latest one that had it."""
     column = tables.holds.c

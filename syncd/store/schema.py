@@ -5,8 +5,10 @@ The migrations lie in `migrations/` of a checkout and in `syncd/migrations/` of 
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
@@ -17,6 +19,9 @@ from sqlalchemy import BigInteger, Connection, Text, cast, update
 from syncd.errors import StoreError
 from syncd.store import tables
 from syncd.store.dialects import Backend, translated
+
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic keeps its context in the module: two migrations in one process would run in each other's database."""
 
 
 def migrations_folder() -> Path:
@@ -73,7 +78,7 @@ def ensure(backend: Backend, *, upgrade: bool) -> None:
         message = f"{backend.place} {has}, this syncd needs {head()}: run `syncd db upgrade`"
         raise StoreError(message)
     backend.prepare()
-    with translated(backend.place), backend.migrating() as connection:
+    with _ONE_AT_A_TIME, translated(backend.place), backend.migrating() as connection:
         before = _revision(connection)  # another process may have been first
         if before == head():
             return

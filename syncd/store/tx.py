@@ -84,6 +84,7 @@ class Tx(Work):
     put_hold = _journal.put_hold
     holds = _journal.holds
     hold = _journal.hold
+    is_held = _journal.is_held
     hold_by_key = _journal.hold_by_key
     add_audit = _journal.add_audit
     audit = _journal.audit

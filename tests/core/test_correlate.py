@@ -168,6 +168,7 @@ def test_match_keys() -> None:
     }
     assert match_keys(fields, FR) == {
         ("reg", SIRET),
+        ("reg", SIREN),
         ("siren", SIREN),
         ("siret", SIRET),
         ("vat", VAT),

@@ -52,9 +52,15 @@ class Instead:
     committed: bool = False
 
 
+AUTH_MOUNTS = {"tiime": "/auth"}
+"""Where a system issues tokens, if not below its base URL."""
+
+
 class System:
-    """One simulated system behind an HTTP server. calls: (method, path) in order; strays: calls that it does not document;
-    violations: what in the others went against the documentation.
+    """One simulated system behind an HTTP server.
+
+    calls: (method, path) in order; strays: calls that it does not document; violations: what in the others went against the
+    documentation.
     """
 
     def __init__(self, server: HTTPServer, system: Any) -> None:
@@ -67,9 +73,10 @@ class System:
         self.doctor: Callable[[Request, Any], Any] | None = None
         self.base_url = server.url_for(system.mount)
         server.expect_request(re.compile(f"^{system.mount}(/|$)")).respond_with_handler(self._serve)
-        if system.auth_mount:
-            server.expect_request(re.compile(f"^{system.auth_mount}/")).respond_with_handler(self._serve)
-        self.auth_url = server.url_for(f"{system.auth_mount}/oauth/token")
+        self.auth_mount = AUTH_MOUNTS.get(system.name, "")
+        if self.auth_mount:
+            server.expect_request(re.compile(f"^{self.auth_mount}/")).respond_with_handler(self._serve)
+        self.auth_url = server.url_for(f"{self.auth_mount}/oauth/token")
 
     def answer(self, instead: Instead, *, method: str = "", path: str = "", times: int = 1) -> None:
         """Replace the next answers to requests of this method below this path."""
@@ -82,7 +89,7 @@ class System:
     def _serve(self, wire: WireRequest) -> Response:
         target = wire.environ.get("REQUEST_URI") or wire.path
         path, _, query = target.partition("?")
-        mount = self.system.mount if path.startswith(self.system.mount) else self.system.auth_mount
+        mount = self.system.mount if path.startswith(self.system.mount) else self.auth_mount
         request = Request(
             seq=len(self.calls),
             provider=self.system.name,

@@ -16,10 +16,11 @@ from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 
+from syncd.core import model
 from syncd.core.model import Action
 from syncd.errors import Fenced, StoreBusy, StoreError
 from syncd.store import (
@@ -50,6 +51,7 @@ from syncd.store import (
     WalkRow,
     WriteRow,
     WriteState,
+    rows,
 )
 
 Table = dict[Any, Any]
@@ -64,11 +66,11 @@ def number_of(identifier: str) -> int:
 
 @cache
 def _enums(kind: type[Any]) -> tuple[tuple[str, type[StrEnum]], ...]:
-    hints = get_type_hints(kind)
+    known = {**vars(rows), **vars(model)}
     return tuple(
-        (each.name, hints[each.name])
+        (each.name, found)
         for each in fields(kind)
-        if isinstance(hints[each.name], type) and issubclass(hints[each.name], StrEnum)
+        if isinstance(found := known.get(str(each.type)), type) and issubclass(found, StrEnum)
     )
 
 

@@ -151,12 +151,22 @@ class Life:
 
     def _swap(self, name: str, each: World) -> None:
         """The credentials suddenly belong to another account."""
-        if each.account == each.name and name not in self._snapshots:
+        if each.account == each.name and name not in self._snapshots and self._pinned(name):
             self.tell(f"the credentials of {name} belong to a stranger")
             each.account = "stranger"
             raw = {"id": 1, "name": f"Stranger {name}", "email": f"stranger@{name}.example", "archived": False}
             each.stale = Snapshot({1: raw}, {}, 2)
             self.oracle.forbidden.add(name)
+
+    def _pinned(self, name: str) -> bool:
+        """Whether syncd knows the account: at first contact it has to believe what it sees."""
+        store = self.open()
+        try:
+            with store.reading() as tx:
+                row = tx.systems().get(name)
+        finally:
+            store.close()
+        return row is not None and row.account is not None
 
     def _swap_back(self, name: str, each: World) -> None:
         if each.account != each.name:

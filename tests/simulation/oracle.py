@@ -93,6 +93,8 @@ class Oracle:
         self.refused: set[int] = set()
         self.allowed_creates: dict[tuple[int, str], int] = defaultdict(int)
         self.dropped: set[tuple[str, str]] = set()
+        self.lived_with: set[tuple[int, str, str]] = set()
+        self.paged: list[tuple[Place, int | None]] = []
         self.joined: set[int] = set()
         self.writes = 0
         self.clock = 0
@@ -180,22 +182,28 @@ class Oracle:
         self.unmapped[(system, external_id)] = value
 
     def read(self, system: str, external_id: str, complete: bool) -> int:
-        """A record was handed to syncd; it counts as known once syncd's store has committed after it."""
+        """A record was handed to syncd; what it shows counts as known when the cycle has ended."""
         if complete and system not in self.stale_since:
             for unit in UNITS:
                 place = (system, external_id, unit)
                 if place in self.shown:
-                    self.sighted.append((place, self.shown[place]))
+                    self.paged.append((place, self.shown[place]))
         return self.stale_since.get(system, self.clock)
 
     def committed(self) -> None:
-        """Syncd's store committed: what was read before is known."""
+        """Syncd's store committed: the answer to its last write is known."""
         self.known.update(self.sighted)
         self.sighted.clear()
 
     def crashed(self) -> None:
-        """What was read and not committed is forgotten."""
+        """What was read and not decided about is forgotten."""
         self.sighted.clear()
+        self.paged.clear()
+
+    def ended(self) -> None:
+        """A cycle ended: what its walks showed has been taken in."""
+        self.known.update(self.paged)
+        self.paged.clear()
 
     # -- effects of syncd ------------------------------------------------------------------------------------------
 

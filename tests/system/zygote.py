@@ -8,6 +8,7 @@ and kill -9 takes it like any other process. On stdin one JSON line per start, {
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -62,6 +63,11 @@ def main() -> None:
     for name in LOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        from babel import Locale  # noqa: PLC0415 - warmed up here, once, for every child
+
+        _ = Locale("en").territories
+    gc.freeze()
     wake, waker = os.pipe()
     os.set_blocking(waker, False)  # noqa: FBT003
     signal.set_wakeup_fd(waker)

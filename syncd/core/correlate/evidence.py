@@ -189,7 +189,9 @@ def match_keys(fields: Fields, context: Context) -> frozenset[MatchKey]:
     if one.vat is not None:
         keys.add(("vat", one.vat.number))
         if one.vat.embedded is not None:
-            keys.add(("siren" if one.vat.scheme == "siren" else "reg", one.vat.embedded))
+            keys.add(("reg", one.vat.embedded))
+            if one.vat.scheme == "siren":
+                keys.add(("siren", one.vat.embedded))
     keys.update(
         (sort, value) for sort, value in (("email", one.email), ("phone", one.phone), ("name", one.name)) if value
     )

@@ -1,0 +1,434 @@
+"""The judgement over a life that has come to rest: the store and the worlds against what the oracle was told."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from syncd.core.model import UNKNOWN, Rule, unit_value
+from syncd.errors import Gone
+from syncd.store import (
+    ConflictKind,
+    ConflictStatus,
+    HoldKind,
+    HoldState,
+    LinkState,
+    RecordState,
+    StandingState,
+    WriteState,
+)
+from tests.simulation.oracle import Edit, Shown, Violation, plain
+from tests.simulation.systems import ADDRESS, UNITS, parts_held
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+SUPERSEDED = "superseded by a newer edit"
+
+
+class Judge:
+    """Judges one life; `judge` raises the first Violation."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.oracle = life.oracle
+        self.worlds = life.worlds
+        engine = life.engine
+        assert engine is not None
+        with engine.store.reading() as tx:
+            self.clients = {row.client: row for row in tx.clients()}
+            self.links = {
+                (link.system, link.external_id): link
+                for links in tx.links_of(list(self.clients)).values()
+                for link in links
+            }
+            self.records = {
+                (name, row.external_id): row
+                for name, each in self.worlds.items()
+                for row in tx.records(name, [str(number) for number in range(1, 200)]).values()
+            }
+            self.conflicts = tx.conflicts()
+            self.holds = tx.holds(None)
+            self.writes = tx.writes()
+            self.standings = {(row.client, row.system): row for row in tx.standings()}
+        self.quiet = engine.quiet()
+        self.owners = self._owners()
+
+    def _owners(self) -> dict[str, set[int]]:
+        owners: dict[str, set[int]] = defaultdict(set)
+        for ref, link in self.links.items():
+            if ref in self.oracle.owner:
+                owners[link.client].add(self.oracle.owner[ref])
+        return owners
+
+    def judge(self) -> None:
+        """Everything, the plainest first."""
+        self._mirror()
+        self._outbox()
+        self._partition()
+        self._unmapped()
+        self._tombstones()
+        for identifier, whose in sorted(self.owners.items()):
+            if len(whose) == 1 and not whose & self.oracle.joined:
+                (client,) = whose
+                self._golden(identifier, client)
+                self._convergence(identifier, client)
+        self._conflicts()
+        self._edits()
+        self._counts()
+
+    def _fail(self, message: str) -> None:
+        raise Violation(message)
+
+    # -- the store and the worlds ----------------------------------------------------------------------------------
+
+    def _mirror(self) -> None:
+        for name, each in self.worlds.items():
+            there = set(each.ids())
+            mirrored = {ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT}
+            if there != mirrored:
+                self._fail(f"{name} holds {sorted(there)}, its mirror {sorted(mirrored)}")
+            for external_id in there:
+                try:
+                    shown = each.shown(external_id)
+                except Gone:  # pragma: no cover - it is there
+                    continue
+                if self.records[(name, external_id)].raw != shown:
+                    self._fail(f"the mirror of {name}/{external_id} is not what the system shows")
+
+    def _outbox(self) -> None:
+        open_states = (WriteState.WAITING, WriteState.SENDING, WriteState.IN_DOUBT)
+        for row in self.writes:
+            if row.state in open_states:
+                self._fail(f"{row.write} is still {row.state.value} ({row.action.value} in {row.system}, {row.error})")
+            if row.state is WriteState.PARKED and not self._may_park(row):
+                self._fail(f"{row.write} is parked without a reason: {row.error}")
+        if not self.quiet.quiescent:
+            self._fail(f"it is not quiescent: {self.quiet.reasons}")
+
+    def _may_park(self, row: Any) -> bool:
+        code = (row.error or {}).get("code")
+        if code == "rejected":
+            return self.life.plan.has("rejections")
+        return False
+
+    def _partition(self) -> None:
+        told = {
+            str(item["client"])
+            for hold in self.holds
+            if hold.kind in (HoldKind.LINK, HoldKind.MERGE)
+            for item in hold.items
+            if item.get("client")
+        }
+        for identifier, whose in self.owners.items():
+            if len(whose) > 1 and not whose <= self.oracle.joined:
+                self._fail(f"{identifier} has records of clients {sorted(whose)}")
+        mine: dict[int, set[str]] = defaultdict(set)
+        for ref, link in self.links.items():
+            if ref in self.oracle.owner:
+                mine[self.oracle.owner[ref]].add(link.client)
+        for client, identifiers in mine.items():
+            if len(identifiers) > 1 and not identifiers & told and client not in self.oracle.joined:
+                self._fail(f"client {client} is torn into {sorted(identifiers)}")
+        for name, each in self.worlds.items():
+            for external_id in each.ids():
+                if (name, external_id) not in self.links:
+                    self._fail(f"{name}/{external_id} belongs to no client")
+
+    def _unmapped(self) -> None:
+        for (name, external_id), value in self.oracle.unmapped.items():
+            if external_id in self.worlds[name].ids() and self.worlds[name].record(external_id).get("x_note") != value:
+                self._fail(f"{name}/{external_id}: what no field maps has changed")
+
+    def _tombstones(self) -> None:
+        braked = {
+            (str(item["system"]), str(item["external_id"]))
+            for hold in self.holds
+            if hold.kind is HoldKind.BRAKE and hold.state is HoldState.OPEN
+            for item in hold.items
+            if item.get("field") == "record"
+        }
+        for ref, link in self.links.items():
+            exists = ref[1] in self.worlds[ref[0]].ids()
+            if link.state is LinkState.GONE and exists:
+                self._fail(f"{ref[0]}/{ref[1]} counts as gone, and it is there")
+            if link.state is LinkState.LINKED and not exists and ref not in braked:
+                self._fail(f"{ref[0]}/{ref[1]} is gone, and syncd has not taken it in")
+
+    def _counts(self) -> None:
+        for identifier, row in self.clients.items():
+            for name in self.worlds:
+                standing = self.standings.get((identifier, name))
+                alive = row.state.value in ("active", "archived")
+                if alive and standing is None:
+                    self._fail(f"{identifier} has no standing in {name}")
+                if not alive and standing is not None and row.state.value == "deleted":
+                    self._fail(f"{identifier} is deleted and still counted in {name}")
+
+    # -- golden records --------------------------------------------------------------------------------------------
+
+    def _value(self, identifier: str, unit: str) -> Shown:
+        value = unit_value(self.clients[identifier].fields, unit)
+        if value is UNKNOWN:
+            return None
+        if unit == "name" and isinstance(value, Mapping):
+            return value.get("name")
+        return plain(unit, value)
+
+    def _is(self, edit: Edit, value: Shown) -> bool:
+        """Whether a golden value is that edit's, as the system in which it was typed can tell."""
+        if edit.system == "operator":
+            return bool(plain(edit.unit, edit.value) == plain(edit.unit, value))
+        return self.oracle.matches(edit.system, edit.unit, self._form(edit.system, edit.unit, value), edit.value)
+
+    def _form(self, system: str, unit: str, value: Shown) -> Shown:
+        """What a system would show of a golden value: parts that golden does not know are empty there."""
+        if unit == "address":
+            full = {part: (value or {}).get(part) for part in ADDRESS}
+            return self.oracle.form(system, unit, full)
+        return self.oracle.form(system, unit, value)
+
+    def _golden(self, identifier: str, client: int) -> None:
+        for unit in UNITS:
+            value = self._value(identifier, unit)
+            cell = self.oracle.cells[(client, unit)]
+            typed = any(self._is(edit, value) for edit in cell)
+            empty = value is None or (unit == "archived" and value is False)
+            if not typed and not empty:
+                self._fail(f"golden {unit} of {identifier} is {value!r}, which nobody typed for client {client}")
+            if unit == "address" and isinstance(value, dict):
+                self._whole(identifier, client, value)
+
+    def _whole(self, identifier: str, client: int, value: Mapping[str, Any]) -> None:
+        """Each part of an address was typed by somebody for this client."""
+        for part, text in value.items():
+            known = {(edit.value or {}).get(part) for edit in self.oracle.cells[(client, "address")]}
+            if text is not None and text not in known:
+                self._fail(f"{part} of {identifier} is {text!r}, which nobody typed")
+
+    def _held_units(self, identifier: str) -> set[str]:
+        held = {row.unit for row in self.conflicts if row.client == identifier and row.status is ConflictStatus.OPEN}
+        for hold in self.holds:
+            if hold.state is HoldState.OPEN and hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY, HoldKind.FIELD):
+                held.update(str(item["field"]) for item in hold.items if item.get("client") == identifier)
+        return held
+
+    def _convergence(self, identifier: str, client: int) -> None:
+        held = self._held_units(identifier)
+        linked = {ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED}
+        for name, each in self.worlds.items():
+            standing = self.standings.get((identifier, name))
+            mine = [ref for ref in linked if ref[0] == name and ref[1] in each.ids()]
+            if standing is not None and standing.state is StandingState.PENDING:
+                self._fail(f"{identifier} is still pending in {name}: {standing.reason}")
+            for ref in mine:
+                for unit in UNITS:
+                    if unit not in held and not self._excused(client, identifier, ref, unit):
+                        self._shows(identifier, client, ref, unit)
+            if not mine:
+                self._absent(identifier, client, name, standing)
+
+    def _excused(self, client: int, identifier: str, ref: tuple[str, str], unit: str) -> bool:
+        name = ref[0]
+        policy = self.life.plan.policy
+        profile = self.worlds[name].profile
+        parts = parts_held(profile, unit)
+        targets = policy.field(unit).targets
+        standing = self.standings.get((identifier, name))
+        failing = standing is not None and standing.state is StandingState.FAILING
+        objected = standing is not None and standing.state is StandingState.EXCLUDED and "e-mail" in standing.reason
+        return (
+            not parts
+            or not all(profile.spec(part).update for part in parts)
+            or not profile.capabilities.update
+            or not policy.system(name).mode.updates
+            or (targets is not None and name not in targets)
+            or (*ref, unit) in self.oracle.hidden
+            or (str(client), name) in self.oracle.dropped
+            or (client, unit, name) in self.oracle.lived_with
+            or (unit == "archived" and policy.system(name).on_delete == "ignore")
+            or failing
+            or objected
+        )
+
+    def _shows(self, identifier: str, client: int, ref: tuple[str, str], unit: str) -> None:
+        name, external_id = ref
+        golden = self._value(identifier, unit)
+        shown = self.oracle.shape(name, unit, self.worlds[name].record(external_id))
+        wanted = self._form(name, unit, golden)
+        sources = self.life.plan.policy.field(unit).sources
+        if golden is None and sources is not None:
+            return
+        if plain(unit, wanted) != plain(unit, shown) and not (unit == "archived" and not wanted and not shown):
+            self._fail(f"{unit} of {identifier} (client {client}) is {golden!r}; {name}/{external_id} shows {shown!r}")
+
+    def _absent(self, identifier: str, client: int, name: str, standing: Any) -> None:
+        """A client that is not in a system has to have a reason."""
+        policy = self.life.plan.policy
+        row = self.clients[identifier]
+        world = self.worlds[name]
+        provider_objects = world.profile.objects(row.fields) is not None or row.fields.get("name") is None
+        gone = any(ref[0] == name and link.client == identifier for ref, link in self.links.items())
+        held = standing is not None and standing.state in (StandingState.HELD, StandingState.FAILING)
+        if held and standing.state is StandingState.HELD and not any(hold.state is HoldState.OPEN for hold in self.holds):
+            self._fail(f"{identifier} is held in {name}, and there is no hold: {standing.reason}")
+        if (
+            row.state.value == "active"
+            and policy.system(name).mode.creates
+            and not provider_objects
+            and not gone
+            and not held
+            and (str(client), name) not in self.oracle.dropped
+        ):
+            self._fail(f"{identifier} (client {client}) is not in {name}: {standing}")
+
+    # -- conflicts -------------------------------------------------------------------------------------------------
+
+    def _candidates(self, row: Any, client: int) -> list[tuple[str, Shown, list[Edit]]]:
+        found = []
+        for each in row.candidates:
+            value = each["value"]
+            if row.unit == "name" and isinstance(value, Mapping):
+                value = value.get("name")
+            value = plain(row.unit, value)
+            name = each["system"]
+            cell = self.oracle.cells[(client, row.unit)]
+            if name == "golden":
+                edits = [edit for edit in cell if self._is(edit, value)]
+            else:
+                here = [edit for edit in cell if edit.system == name and plain(row.unit, edit.value) == value]
+                edits = here or [
+                    edit for edit in cell if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
+                ]
+            found.append((name, value, edits))
+        return found
+
+    def _conflicts(self) -> None:
+        for row in self.conflicts:
+            whose = self.owners.get(row.client, set())
+            if len(whose) != 1 or whose & self.oracle.joined or row.kind is ConflictKind.DELETE:
+                continue
+            (client,) = whose
+            candidates = self._candidates(row, client)
+            for name, value, edits in candidates:
+                if not edits and value is not None and not (row.unit == "archived" and value is False):
+                    self._fail(f"{row.conflict} has the candidate {value!r} of {name}, which nobody typed")
+            if len({repr(value) for _, value, _ in candidates}) < 2:  # noqa: PLR2004
+                self._fail(f"{row.conflict} has one value only: {row.candidates}")
+            if row.unit not in ("marketing_consent", "archived") and row.rule != "fill":
+                self._concurrent(row, candidates)
+                self._winner(row, candidates)
+
+    def _concurrent(self, row: Any, candidates: list[tuple[str, Shown, list[Edit]]]) -> None:
+        for position, (name, value, edits) in enumerate(candidates):
+            for other, rival, rivals in candidates[position + 1 :]:
+                if value == rival or not edits or not rivals:
+                    continue
+                if all(a.number in b.sees or b.number in a.sees for a in edits for b in rivals):
+                    self._fail(
+                        f"{row.conflict} ({row.unit} of {row.client}) is none: {name} {value!r} and {other} {rival!r} "
+                        f"were typed in view of each other"
+                    )
+
+    def _winner(self, row: Any, candidates: list[tuple[str, Shown, list[Edit]]]) -> None:
+        """Without golden among the candidates, the rule `order` names the first in order that has a value."""
+        policy = self.life.plan.policy.field(row.unit)
+        full = {name for name, value, _ in candidates if value is not None}
+        if row.status is not ConflictStatus.DECIDED or policy.rule is not Rule.ORDER or not full or "golden" in full:
+            return
+        first = min(full, key=policy.order.index)
+        if row.winner != first and not self._fuller(row, candidates, first):
+            self._fail(f"{row.conflict}: {row.winner} won, and {first} comes first in the order")
+
+    def _fuller(self, row: Any, candidates: list[tuple[str, Shown, list[Edit]]], first: str) -> bool:
+        values = {name: value for name, value, _ in candidates}
+        return bool(self._form(first, row.unit, values.get(row.winner)) == values[first])
+
+    # -- edits -----------------------------------------------------------------------------------------------------
+
+    def _edits(self) -> None:
+        rows: dict[tuple[int, str], list[Any]] = defaultdict(list)
+        for row in self.conflicts:
+            for client in self.owners.get(row.client, set()):
+                if row.kind is not ConflictKind.DELETE and row.decided_by != SUPERSEDED:
+                    rows[(client, row.unit)].append(row)
+        for cell, edits in self.oracle.cells.items():
+            if cell[0] in self.oracle.joined:
+                continue
+            viewed = {number for edit in edits for number in edit.glimpses}
+            self._once(cell, edits, rows[cell])
+            for edit in edits:
+                if edit.number not in viewed and not self._accounted(edit, rows[cell]):
+                    self._fail(f"{edit} is lost: it is neither golden nor in a conflict nor held")
+
+    def _losers(self, row: Any, client: int) -> Iterable[tuple[str, Shown, list[Edit]]]:
+        candidates = self._candidates(row, client)
+        won = next((value for name, value, _ in candidates if name == row.winner), None) if row.winner else None
+        return [each for each in candidates if row.status is ConflictStatus.OPEN or each[1] != won]
+
+    def _once(self, cell: tuple[int, str], edits: list[Edit], rows: list[Any]) -> None:
+        lost = Counter(
+            (name, repr(value))
+            for row in rows
+            for name, value, _ in self._losers(row, cell[0])
+            if name != "golden" and row.decided_by in ("", "rule")
+        )
+        typed = Counter((edit.system, repr(plain(edit.unit, edit.value))) for edit in edits)
+        for key, number in lost.items():
+            if number > max(typed[key], 1) and cell[1] not in ("marketing_consent", "archived"):
+                self._fail(f"client {cell[0]} {cell[1]}: {key[1]} of {key[0]} lost {number} times")
+
+    def _accounted(self, edit: Edit, rows: list[Any]) -> bool:
+        oracle = self.oracle
+        ref = (edit.system, edit.external_id)
+        if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
+            return True
+        if ref in oracle.removed or ref in oracle.syncd_removed:
+            if edit.unit != "archived" or self._delete_told(ref):
+                return True
+        link = self.links.get(ref)
+        identifiers = [each for each, whose in self.owners.items() if edit.client in whose]
+        if link is not None:
+            identifiers = [link.client]
+        if any(self._is(edit, self._value(identifier, edit.unit)) for identifier in identifiers):
+            return True
+        if edit.unit == "archived" and not edit.value:
+            return any(self._value(each, "archived") in (None, False) for each in identifiers) or bool(rows)
+        sources = self.life.plan.policy.field(edit.unit).sources
+        if sources is not None and edit.system not in sources:
+            return True
+        if edit.unit == "marketing_consent" and edit.value is not False:
+            return any(self._value(identifier, edit.unit) is False for identifier in identifiers)
+        if any(edit in edits for row in rows for _, _, edits in self._losers(row, edit.client)):
+            return True
+        return any(
+            item.get("client") in identifiers and item.get("field") == edit.unit and item.get("system") == edit.system
+            for hold in self.holds
+            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY)
+            and hold.state in (HoldState.OPEN, HoldState.REFUSED)
+            for item in hold.items
+        )
+
+    def _delete_told(self, ref: tuple[str, str]) -> bool:
+        """Whether a delete that did not archive its client has a row that says why."""
+        told = f"delete:{ref[0]}:{ref[1]}"
+        link = self.links.get(ref)
+        if link is None or ref in self.oracle.syncd_removed:
+            return True
+        held = any(
+            item.get("system") == ref[0] and item.get("external_id") == ref[1]
+            for hold in self.holds
+            for item in hold.items
+        )
+        row = self.clients[link.client]
+        others = [each for other, each in self.links.items() if each.client == link.client and other != ref]
+        alive = [each for each in others if each.state is LinkState.LINKED]
+        heeding = [each for each in alive if self.life.plan.policy.system(each.system).on_delete != "ignore"]
+        return (
+            held
+            or row.fields.get("archived") is True
+            or row.state.value == "deleted"
+            or any(each.key == told for each in self.conflicts)
+            or (bool(alive) and not heeding)
+        )

@@ -1,0 +1,159 @@
+"""The person at syncd's command line: releases, refuses, resolves, retries and drops, as another process on the same store."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from syncd.core.model import UNKNOWN, unit_value
+from syncd.engine.operate import Operator
+from syncd.store import ConflictKind, ConflictStatus, HoldKind, HoldState, WriteState
+from tests.simulation.oracle import plain
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+
+class Person:
+    """One operator. Every decision is told to the oracle as far as it is one about a value."""
+
+    def __init__(self, life: Life, rng: Random) -> None:
+        self.life = life
+        self.rng = rng
+
+    def act(self) -> None:
+        """Some acts, as they come."""
+        for _ in range(self.rng.choice((0, 1, 1, 2))):
+            self.rng.choice((self.hold, self.hold, self.conflict, self.write))()
+
+    def let_go(self) -> None:
+        """What would wait for ever is let go: the report of the first run, and writes that were refused."""
+        for row in self._holds(HoldKind.FIRST_RUN):
+            self._operate("release", row.hold)
+
+    def _operate(self, verb: str, *arguments: Any, **options: Any) -> Any:
+        self.life.tell(f"operator: {verb} {arguments} {options or ''}")
+        store = self.life.open()
+        try:
+            return getattr(Operator(store, self.life.clock, "tester"), verb)(*arguments, **options)
+        finally:
+            store.close()
+
+    def _read(self, verb: str, *arguments: Any) -> Any:
+        store = self.life.open()
+        try:
+            with store.reading() as tx:
+                return getattr(tx, verb)(*arguments)
+        finally:
+            store.close()
+
+    def _holds(self, *kinds: HoldKind) -> list[Any]:
+        return [row for row in self._read("holds", HoldState.OPEN) if not kinds or row.kind in kinds]
+
+    def whose(self, client: str) -> int | None:
+        """The true client behind a client of syncd."""
+        oracle = self.life.oracle
+        for link in self._read("links_of", [client]).get(client, []):
+            if (link.system, link.external_id) in oracle.owner:
+                return oracle.owner[(link.system, link.external_id)]
+        return None
+
+    def _known(self, client: int, unit: str) -> set[int]:
+        oracle = self.life.oracle
+        return {
+            number
+            for (system, external_id, each), number in oracle.known.items()
+            if number is not None and each == unit and oracle.owner.get((system, external_id)) == client
+        }
+
+    # -- holds -----------------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Release or refuse one hold."""
+        holds = self._holds()
+        if not holds:
+            return
+        row = self.rng.choice(holds)
+        release = row.kind is HoldKind.FIRST_RUN or self.rng.random() < 0.6  # noqa: PLR2004
+        oracle = self.life.oracle
+        if row.kind in (HoldKind.LINK, HoldKind.MERGE):
+            for item in row.items:
+                ref = (str(item["system"]), str(item.get("external_id")))
+                owners = {oracle.owner.get(ref), self.whose(str(item["client"])) if item.get("client") else None}
+                oracle.joined.update(owner for owner in owners if owner is not None)
+        if row.kind is HoldKind.LOSSY and release:
+            self._operate("release", row.hold)
+            self._lossy_released(row)
+            return
+        if not release and row.kind in (HoldKind.BRAKE, HoldKind.LOSSY, HoldKind.FIELD):
+            self._note_refused(row)
+        self._operate("release" if release else "refuse", row.hold)
+
+    def _lossy_released(self, row: Any) -> None:
+        item = row.items[-1]
+        client = self.whose(str(item["client"]))
+        if client is not None:
+            unit = str(item["field"])
+            self._decide(client, str(item["client"]), unit)
+
+    def _note_refused(self, row: Any) -> None:
+        """An edit that a person refused is not to be looked for; and the record is as the person wants it."""
+        oracle = self.life.oracle
+        for item in row.items:
+            client = self.whose(str(item["client"]))
+            unit = str(item["field"])
+            if client is None:
+                continue
+            if row.kind is HoldKind.FIELD:
+                oracle.lived_with.add((client, unit, str(item["system"])))
+            for cell in [unit] if unit != "record" else ["archived"]:
+                for edit in oracle.cells[(client, cell)]:
+                    if edit.system == item["system"]:
+                        oracle.refused.add(edit.number)
+
+    # -- conflicts -------------------------------------------------------------------------------------------------
+
+    def conflict(self) -> None:
+        """Settle an open conflict, or put a losing value back."""
+        rows = [row for row in self._read("conflicts") if row.kind is not ConflictKind.DELETE]
+        rows = [row for row in rows if row.status is ConflictStatus.OPEN or self.rng.random() < 0.3]  # noqa: PLR2004
+        rows = [row for row in rows if row.client == self._read("resolve_alias", row.client)]
+        if not rows:
+            return
+        row = self.rng.choice(rows)
+        client = self.whose(row.client)
+        if client is None or client in self.life.oracle.joined:
+            return
+        take = self.rng.choice([*sorted({each["system"] for each in row.candidates}), "golden"])
+        if row.unit == "name" and self._empty(row, take):
+            return
+        self._operate("resolve", row.conflict, take=take)
+        self._decide(client, row.client, row.unit)
+
+    def _empty(self, row: Any, take: str) -> bool:
+        return any(each["system"] == take and each["value"] in (None, {}) for each in row.candidates)
+
+    def _decide(self, client: int, identifier: str, unit: str) -> None:
+        golden = self._read("client", identifier)
+        value = unit_value(golden.fields, unit)
+        shown = None if value is UNKNOWN else value
+        if unit == "name" and isinstance(shown, dict):
+            shown = shown.get("name")
+        edit = self.life.oracle.decided(client, unit, plain(unit, shown), self._known(client, unit))
+        self.life.tell(f"operator: {edit}")
+
+    # -- writes ----------------------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Send a parked write again, or give it up."""
+        rows = self._read("writes", [WriteState.PARKED])
+        if not rows:
+            return
+        row = self.rng.choice(rows)
+        if self.rng.random() < 0.6:  # noqa: PLR2004
+            self._operate("retry", row.write)
+            return
+        self._operate("drop", row.write)
+        client = self.whose(row.client)
+        if client is not None:
+            self.life.oracle.dropped.add((str(client), row.system))
