@@ -23,7 +23,7 @@ would show both in the same form.
 1.  Two systems that changed to different values are a conflict whatever golden holds. A short form of the value that another
     system shows in full is not a different value: the full one is taken.
 2.  Golden is itself a candidate wherever a changing system has not yet agreed to it: else a value that is on its way
-    would be replaced without a word.
+    would be replaced without a word. Not where another changing system had agreed to it: that edit was made in view of it.
 3.  The base moves only on agreement that was seen, per unit. A losing value is *accounted for* (`seen` moves, `agreed` does not):
     the system then counts as unchanged until somebody edits it again, and golden is written to it until it shows it. So an
     accounted side has no agreement (`agreed` is unknown): a losing value is not mistaken for a system's own short form.
@@ -189,7 +189,9 @@ def merge(
         return _held(unit, golden, known, strong, asking, "lossy", policy.rule.value, LOSSY)
     options = [(side, complete(absorb(unit, golden, _value(side.mirror), side.part_same))) for side in strong]
     contested = (unit == CONSENT and golden is False) or (
-        not constant and any(_golden_competes(side, golden) for side in strong if not side.weak)
+        not constant
+        and any(_golden_competes(side, golden) for side in strong if not side.weak)
+        and not any(_supersedes_golden(side, golden) for side in strong)
     )
     agreed = _agreed_by_all(options, golden, equal, contested=contested)
     if agreed is not None:
@@ -267,6 +269,12 @@ def _enriches(side: Side, golden: Value) -> bool:
 
 def _may_change(unit: str, side: Side) -> bool:
     return side.may_change or (unit == CONSENT and side.mirror is False)
+
+
+def _supersedes_golden(side: Side, golden: Value) -> bool:
+    """Whether this side changed a value to which it had agreed, that is in view of golden as it is."""
+    known = side.seen is not UNKNOWN and side.agreed is not UNKNOWN
+    return known and not _is_empty(golden) and not _golden_moved(side, golden) and not side.same(_value(side.mirror), golden)
 
 
 def _golden_competes(side: Side, golden: Value) -> bool:

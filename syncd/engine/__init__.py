@@ -23,7 +23,7 @@ from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
 from syncd.engine.pull import new_system, pull
 from syncd.engine.push import Lane, Pushed, push, recover, settle
-from syncd.engine.reconcile import Reconciled, Transactions, reconcile
+from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
 from syncd.engine.systems import System
 from syncd.errors import ProviderError
 from syncd.store import (
@@ -201,6 +201,10 @@ class Engine:
                     reasons.append(f"{name}: {walk.reason if walk else 'never pulled'}")
                 if int(tx.get_meta(f"unbelieved:{name}") or 0):
                     reasons.append(f"{name}: a reading is not believed yet")
+            settles_at = datetime.fromisoformat(tx.get_meta(SETTLES_AT) or now.isoformat())
+            if settles_at > now:
+                reasons.append("a value is still being typed somewhere")
+                timers.append(settles_at)
             row = tx.systems()
             timers.extend(each.paused_until for each in row.values() if each.paused_until and each.paused_until > now)
         only_timers = bool(timers) and not dirty and len(waits) == len(writes)
@@ -321,14 +325,15 @@ class Engine:
             accept_deletes(tx, scope)
         with transactions() as tx:
             holds = link_records(tx, scope)
-        frozen = self._frozen()
+        everything = all(walk.outcome is WalkOutcome.COMPLETE for walk in walks.values())
+        frozen = None if planning and everything else self._frozen()
         with transactions() as tx:
             held_clients = _held_clients(tx)
         total = reconcile(transactions, replace(scope, held_clients=held_clients, frozen=frozen))
         total.holds += holds
-        if frozen and all(walk.outcome is WalkOutcome.COMPLETE for walk in walks.values()):
+        if frozen and everything:
             with transactions() as tx:
-                released = first_run(tx, self._scope(cycle, blocked), planning=planning)
+                released = first_run(tx, self._scope(cycle, blocked))
             if released:
                 total.add(reconcile(transactions, replace(scope, held_clients=held_clients)))
         return total

@@ -6,9 +6,9 @@ everything that is to be committed in one transaction, so that a crash leaves ei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from syncd.core import normalize
 from syncd.core.merge import Decision, Move, Outcome, Side, merge
@@ -24,7 +24,7 @@ from syncd.core.model import (
     unit_value,
     units_in,
 )
-from syncd.engine.observe import digest
+from syncd.engine.observe import CREATED, WRITTEN, digest
 from syncd.engine.systems import System
 from syncd.store import (
     Base,
@@ -81,6 +81,7 @@ class Draft:
     conflicts: list[ConflictRow] = field(default_factory=list)
     holds: list[HoldRow] = field(default_factory=list)
     held_units: set[str] = field(default_factory=set)
+    settles_at: datetime | None = None
 
 
 def present(bundle: Bundle, systems: Mapping[str, System]) -> list[tuple[LinkRow, RecordRow]]:
@@ -102,8 +103,10 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     sides = present(bundle, scope.systems)
     draft = Draft(bundle.client, {(link.system, link.external_id): link for link, _ in bundle.sides})
     _adopt_typed_split(golden, sides)
+    fresh = _still_typed(sides, scope)
+    draft.settles_at = max(fresh.values(), default=None)
     for unit in _units(golden, sides):
-        decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client)
+        decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client, fresh)
         draft.decisions.append(decision)
         _note_empties(golden, unit, sides)
         if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
@@ -124,6 +127,24 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
         updated_at=scope.now if moved else bundle.client.updated_at,
     )
     return draft
+
+
+def _still_typed(sides: Sequence[tuple[LinkRow, RecordRow]], scope: Scope) -> dict[str, datetime]:
+    """System -> when its record will have stood still for the tenant's `settle`; until then it is not heard."""
+    settle = timedelta(seconds=scope.policy.timing.settle_seconds)
+    return {
+        link.system: record.changed_at + settle
+        for link, record in sides
+        if record.changed_at + settle > scope.now and not _is_our_own(record)
+    }
+
+
+def _is_our_own(record: RecordRow) -> bool:
+    """Whether the record's last change is a write of syncd's, which nobody is still typing."""
+    written = record.memory.get(WRITTEN)
+    if isinstance(written, Mapping):
+        return datetime.fromisoformat(str(written["at"])) == record.changed_at
+    return CREATED in record.memory and record.changed_at == record.first_seen_at
 
 
 def _note_empties(golden: dict[str, Value], unit: str, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
@@ -149,12 +170,13 @@ def _merge_unit(
     sides: Sequence[tuple[LinkRow, RecordRow]],
     scope: Scope,
     client: str,
+    fresh: Collection[str] = (),
 ) -> Decision:
     held = unit_value(golden, unit)
     views: list[Side] = []
     for link, record in sides:
         view = scope.systems[link.system].side(unit, golden, link, record, scope.policy)
-        if (client, unit, link.system) in scope.barred:
+        if (client, unit, link.system) in scope.barred or (link.system in fresh and view.seen is not UNKNOWN):
             view = replace(view, mirror=UNKNOWN)
         views.append(view)
     context = scope.context.within(golden)

@@ -189,7 +189,7 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
             tx.mark_dirty([str(item["client"]) for item in hold.items if item.get("client")])
 
 
-def first_run(tx: Tx, scope: Scope, *, planning: bool = False) -> bool:
+def first_run(tx: Tx, scope: Scope) -> bool:
     """Make the first-run report once. Returns whether writes may go out now: at once with `go`, after a person's release with `review`."""
     if tx.get_meta("first_run") is not None:
         return False
@@ -204,8 +204,7 @@ def first_run(tx: Tx, scope: Scope, *, planning: bool = False) -> bool:
         tx.mark_all_dirty()
         return True
     reason = "first run: look at what was linked and what would be created, then release"
-    if not planning:
-        tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.FIRST_RUN, None, reason, report, scope.now, "first_run"))
+    tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.FIRST_RUN, None, reason, report, scope.now, "first_run"))
     return False
 
 

@@ -60,7 +60,15 @@ def plan_client(
         return _give_up(open_writes, scope)
     for system in scope.systems.values():
         _plan_system(bundle, draft, wish, system, scope, open_writes.get(system.name), outbound)
+    if draft.settles_at is not None:
+        outbound.standings = [_settling(standing) for standing in outbound.standings]
     return outbound
+
+
+def _settling(standing: Standing) -> Standing:
+    if standing.state is not StandingState.IN_SYNC:
+        return standing
+    return replace(standing, state=StandingState.PENDING, reason="a value is still being typed somewhere")
 
 
 def _give_up(open_writes: Mapping[str, WriteRow], scope: Scope) -> Outbound:

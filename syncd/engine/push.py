@@ -12,7 +12,7 @@ What happens to a write, by what its system does:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ from syncd.store import (
     HoldRow,
     LinkRow,
     LinkState,
+    RecordRow,
     RecordState,
     SystemState,
     WriteRow,
@@ -57,6 +58,9 @@ BATCH = 50
 
 BACKOFF_SECONDS_FIRST = 2.0
 BACKOFF_SECONDS_MAX = 3600.0
+TELLING = ("name", "email", "phone", "registration_number", "vat_number", "address_line1")
+"""Fields by which clients are told apart."""
+
 ATTEMPTS_MAX = 20
 """Attempts after which a write that nobody refused, but that never came through, is parked."""
 
@@ -168,27 +172,31 @@ def _context(system: System, golden: Fields) -> dict[str, Value]:
     return {name: value for name, value in golden.items() if (spec := system.spec(name)) is None or not spec.create}
 
 
-def adopt(tx: Tx, lane: Lane, row: WriteRow, listed: Listed, golden: Fields, *, asked_at: datetime) -> None:
+def adopt(
+    tx: Tx, lane: Lane, row: WriteRow, listed: Listed, golden: Fields, *, asked_at: datetime, found: bool = False
+) -> None:
     """Make a record that syncd created (or found again) the client's: mirror, link, bases and write move together.
 
-    What the answer shows beyond what was sent are the system's own defaults, not somebody's edit: they become the baseline.
+    What the answer to a create shows beyond what was sent are the system's own defaults, not somebody's edit: they become the
+    baseline. A record that was found again people may have edited meanwhile: what was sent is the baseline.
     """
     now = lane.clock()
     memory = {**created_memory(row.write), **_remembered(lane.system, row)}
     observe(tx, lane.system, [listed], asked_at=asked_at, now=now, memories={listed.external_id: memory})
     record = tx.records(lane.system.name, [listed.external_id])[listed.external_id]
+    told = {**golden, **row.fields}
     bases: dict[str, Base] = {}
     for unit in units_in(record.fields):
-        shown = unit_value(record.fields, unit)
-        wanted = unit_value(golden, unit)
+        shown, wanted = unit_value(record.fields, unit), unit_value(told, unit)
         agreed = None if wanted is UNKNOWN else wanted
         sent = any(part in row.fields for part in parts_of(unit))
-        if sent and not _took(lane, unit, shown, agreed, golden):
-            bases[unit] = Base(seen=shown)
-        elif sent or agreed is None or lane.system.same(unit, golden)(None if shown is UNKNOWN else shown, agreed):
+        took = _took(lane, unit, shown, agreed, golden)
+        if took or (agreed is None and not found):
             bases[unit] = Base(seen=shown, agreed=agreed)
-        else:
+        elif not found:
             bases[unit] = Base(seen=shown)
+        elif sent:
+            bases[unit] = Base(seen=lane.system.provider.project(unit, agreed, golden), agreed=agreed)
     tx.put_links(
         [LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)]
     )
@@ -420,6 +428,7 @@ def _settle_create(tx: Tx, lane: Lane, row: WriteRow) -> None:
             Listed(record.external_id, record.raw, record.children),
             golden.fields if golden else row.fields,
             asked_at=record.observed_at,
+            found=True,
         )
         _log.info("create_adopted", system=row.system, client=row.client, write=row.write, record=record.external_id)
     elif ours:
@@ -435,25 +444,31 @@ def _settle_create(tx: Tx, lane: Lane, row: WriteRow) -> None:
         tx.mark_dirty([row.client])
 
 
-def look_alikes(tx: Tx, system: System, row: WriteRow) -> list[Any]:
-    """Records first seen since the intent, linked to nobody, that show what the create had sent."""
+def look_alikes(tx: Tx, system: System, row: WriteRow) -> list[RecordRow]:
+    """Records first seen since the intent, linked to nobody, that show what the create had sent.
+
+    Where none shows all of it, those that show at least half of what tells clients apart: somebody may have edited it meanwhile.
+    """
     since = row.sending_at or row.since
     free = set(tx.unlinked())
-    return [
-        record
-        for record in tx.recent(system.name, since)
-        if (system.name, record.external_id) in free and shows(system, record.fields, row.fields)
-    ]
+    young = [record for record in tx.recent(system.name, since) if (system.name, record.external_id) in free]
+    whole = [record for record in young if all(_shows(system, record.fields, row.fields).values())]
+    return whole or [record for record in young if _mostly(_shows(system, record.fields, row.fields))]
 
 
-def shows(system: System, shown: Fields, sent: Fields) -> bool:
-    """Whether a record shows the projection of everything that a create had sent and that the system lets be read."""
+def _shows(system: System, shown: Fields, sent: Fields) -> dict[str, bool]:
+    """Of every field that a create had sent and that the system lets be read: whether the record shows its projection."""
     same = system.part_same(sent)
     readable = [name for name in sent if (spec := system.spec(name)) is not None and spec.read and not spec.remembered]
-    return all(
-        name in shown and (same(name, shown[name], sent[name]) or resembles(name, shown[name], sent[name]))
+    return {
+        name: name in shown and (same(name, shown[name], sent[name]) or resembles(name, shown[name], sent[name]))
         for name in readable
-    )
+    }
+
+
+def _mostly(shows: Mapping[str, bool]) -> bool:
+    telling = [shows[name] for name in TELLING if name in shows]
+    return any(telling) and sum(telling) * 2 >= len(telling)
 
 
 def free_of_doubt(tx: Tx, systems: Sequence[System]) -> set[tuple[str, str]]:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 BATCH = 200
 """Clients decided in one transaction."""
 
+SETTLES_AT = "settles_at"
+"""Until when some value is still being typed (`settle`), ISO 8601."""
+
 Transactions = Callable[[], AbstractContextManager["Tx"]]
 """Opens a writing transaction; a plan hands over one that is rolled back at the end."""
 
@@ -110,6 +113,9 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
         standings.extend(outbound.standings)
         holds.extend([*draft.holds, *outbound.holds])
     _commit(tx, bundles, drafts, writes)
+    settling = [draft.settles_at for draft in drafts if draft.settles_at is not None]
+    if settling:
+        tx.set_meta(SETTLES_AT, max(settling).isoformat())
     tx.put_standings(standings)
     ended = [draft.client.client for draft in drafts if draft.client.state is ClientState.DELETED]
     for client in ended:

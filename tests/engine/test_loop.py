@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from syncd.core.model import Timing
 from syncd.store import ConflictStatus
 from tests.engine.rig import make_rig, writes
 
@@ -112,3 +113,37 @@ def test_a_mass_delete_is_held_as_one_set(tmp_path: Path) -> None:
     rig.settle()
     assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 8
     assert rig.holds() == []
+
+
+def test_values_settle_before_they_travel(tmp_path: Path) -> None:
+    """With `settle`, an edit waits until its record has stood still that long, and the tenant is not quiet meanwhile."""
+    rig = make_rig(tmp_path, timing=Timing(0.0, 0.0, 0.0, settle_seconds=30.0))
+    rig.worlds["a"].add(name="ACME", city="Paris")
+    rig.settle()
+    rig.wait(60)
+    rig.cycle()
+    rig.worlds["a"].edit("1", city="Ly")
+    assert writes(rig.cycle()) == 0
+    with rig.engine() as engine:
+        assert not engine.quiet().quiescent
+    rig.worlds["a"].edit("1", city="Lyon")
+    assert writes(rig.cycle()) == 0
+    rig.wait(40)
+    assert writes(rig.cycle()) == 2
+    assert rig.worlds["b"].record("1")["city"] == "Lyon"
+
+
+def test_a_plan_during_the_first_run_shows_what_would_be_written(tmp_path: Path) -> None:
+    """While the first-run report waits, a plan shows every write, sends nothing and decides nothing."""
+    rig = make_rig(tmp_path)
+    rig.change_policy(first_run="review")
+    rig.worlds["a"].add(name="ACME")
+    with rig.engine() as engine:
+        plan = engine.plan()
+    assert sorted(row.system for row in plan.writes) == ["b", "c"]
+    assert rig.worlds["b"].ids() == []
+    assert rig.clients() == []
+    assert writes(rig.cycle()) == 0
+    (hold,) = rig.holds()
+    rig.operate().release(hold.hold)
+    assert writes(rig.cycle()) == 2

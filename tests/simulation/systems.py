@@ -190,14 +190,16 @@ class Line(Memory):
         self._object(golden)
         wanted = {n: value for n, value in golden.items() if value is not None and self.fields[n].create}
         made: list[str] = []
+        answers: list[Listed] = []
 
         def commit() -> None:
             self.world.check_unique(wanted)
             made.append(self.world.add(**wanted))
+            answers.append(Listed(made[0], self.world.shown(made[0])))
             self.witness.created(self.settings.system, made[0], self.world.record(made[0]), wanted)
 
         self._call("create", None, commit)
-        return Listed(made[0], self.world.shown(made[0]))
+        return answers[0]
 
     def _object(self, golden: Fields) -> None:
         if self.objection(golden) is not None:
@@ -210,17 +212,20 @@ class Line(Memory):
         wanted = {key: value for key, value in patch.items() if self.fields[key].update}
         since = self.made_of_last_fetch
         ignored, self.ignore_next_write = self.ignore_next_write, False
+        answers: list[Listed] = []
 
         def commit() -> None:
             if ignored:
+                answers.append(Listed(external_id, self.world.shown(external_id)))
                 return
             self.world.check_unique(wanted, but=external_id)
             before = self.world.record(external_id)
             self.world.edit(external_id, **wanted)
+            answers.append(Listed(external_id, self.world.shown(external_id)))
             self.witness.updated(name, external_id, before, self.world.record(external_id), dict(patch), since)
 
         self._call("update", external_id, commit)
-        return Listed(external_id, self.world.shown(external_id))
+        return answers[0]
 
     def delete(self, current: Listed) -> None:
         """Delete a record; the witness learns of it when it takes effect."""

@@ -167,7 +167,9 @@ class Users:
             self._type(system, external_id, {"archived": not now})
 
     def remove(self, system: str, external_id: str) -> None:
-        """A record is deleted for ever."""
+        """A record is deleted for ever; never the last one, for an empty list is not believed."""
+        if len(self.worlds[system].ids()) < 2:  # noqa: PLR2004
+            return
         self.worlds[system].remove(external_id)
         self.poisoned.discard((system, external_id))
         self.oracle.deleted_by_person(system, external_id)

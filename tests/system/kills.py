@@ -1,0 +1,244 @@
+"""kill -9 at every request: `python -m tests.system.kills [--every N] [--jobs J] [--scenario NAME] [--database sqlite|postgresql]`.
+
+For k = 1, 2, 3 ... the process is killed at its k-th request as the systems see it, in four variants, until a run ends without reaching k:
+
+    before   the request is lost with the process: the system never did it
+    after    the system did it; the answer finds nobody
+    middle   half of the answer was read
+    twice    as `after`, and the process that follows is killed as well, at a request that k decides
+
+Then `sync --until-quiet` runs undisturbed, and the judge looks: nothing lost, nothing doubled, nothing to do for anybody, and the same
+outcome as without a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from syncd.sandbox import Sandbox, start
+from tests.system.judge import judge
+from tests.system.launcher import Child, Launcher
+from tests.system.place import Place, Raw
+from tests.system.scenarios import SCENARIOS, Scenario, differences, outcome, prepare
+
+VARIANTS = ("before", "after", "middle", "twice")
+POINTS_MAX = 400
+
+
+@dataclass(slots=True)
+class Trigger:
+    """Kills a child at the k-th request from now."""
+
+    sandbox: Sandbox
+    variant: str
+    k: int
+    child: Child | None = None
+    fired: threading.Event = field(default_factory=threading.Event)
+    first: int = 0
+
+    def arm(self) -> None:
+        """From the next request on, count."""
+        self.first = self.sandbox.world.seq
+        if self.variant == "before":
+            self.sandbox.fault("reset", phase="before_commit", nth=self.k)
+            self.sandbox.on_request(before=self._at)
+        elif self.variant == "middle":
+            self.sandbox.fault("stall", phase="mid_answer", nth=self.k, seconds=0.3)
+            self.sandbox.on_request(after=self._soon)
+        else:
+            self.sandbox.on_request(after=self._at)
+
+    def disarm(self) -> None:
+        """No faults and no hooks any more."""
+        self.sandbox.on_request()
+        self.sandbox.clear_faults()
+
+    def _at(self, seq: int) -> None:
+        if seq == self.first + self.k:
+            self._fire()
+
+    def _soon(self, seq: int) -> None:
+        if seq == self.first + self.k:
+            threading.Timer(0.1, self._fire).start()
+
+    def _fire(self) -> None:
+        deadline = time.monotonic() + 5
+        while self.child is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        if self.child is not None:
+            self.child.kill()
+        self.fired.set()
+
+
+class Stand:
+    """One scenario, prepared once; every run starts from a copy."""
+
+    def __init__(self, launcher: Launcher, scenario: Scenario, folder: Path, database: str = "sqlite:///state") -> None:
+        self.scenario = scenario
+        self.sandbox = start(seed=scenario.seed, clients=scenario.clients)
+        self.place = Place(launcher, self.sandbox, folder, database, more=scenario.more)
+        prepare(self.place, scenario)
+        self.sandbox.snapshot("base")
+        self._kept = folder / "kept"
+        if (folder / "state").exists():
+            shutil.copytree(folder / "state", self._kept)
+        self.expected: Raw = {}
+        self.requests = 0
+
+    def close(self) -> None:
+        """Stop the sandbox."""
+        self.sandbox.stop()
+
+    def reset(self) -> None:
+        """Everything as it was before people acted; then they act."""
+        self.sandbox.restore("base")
+        self.sandbox.clear_faults()
+        self.sandbox.clear_journal()
+        shutil.rmtree(self.place.folder / "state", ignore_errors=True)
+        if self._kept.exists():
+            shutil.copytree(self._kept, self.place.folder / "state")
+        self.scenario.act(self.place, self.place.look())
+
+    def measure(self) -> list[str]:
+        """The crash-free run: its outcome is the measure; returns its own violations."""
+        self.reset()
+        before = self.place.now
+        self.place.sync()
+        self.requests = self.place.now - before
+        look = self.place.look()
+        self.expected = outcome(look)
+        return judge(self.place, look)
+
+    def kill(self, variant: str, k: int) -> tuple[bool, list[str]]:
+        """Kill at the k-th request, let a new process finish. Returns whether k was reached, and the violations."""
+        self.reset()
+        reached = self._struck(variant, k)
+        if not reached:
+            return False, []
+        if variant == "twice":
+            self._struck("after", 1 + k * 7 % 11)
+        result = self.place.run("sync", "--until-quiet", "--json")
+        look = self.place.look()
+        found = judge(self.place, look, quiet=k % 3 == 0)
+        found += differences(self.expected, outcome(look))
+        if result.code != 0:
+            found.append(f"exit: the run after the kill ended with {result.code}: {result.out[:600]}")
+        return True, found
+
+    def _struck(self, variant: str, k: int) -> bool:
+        trigger = Trigger(self.sandbox, variant, k)
+        trigger.arm()
+        trigger.child = self.place.start("sync", "--until-quiet", "--json")
+        trigger.child.wait()
+        time.sleep(0.02)
+        trigger.disarm()
+        return trigger.fired.is_set()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the points of one scenario and variant came to."""
+
+    scenario: str
+    variant: str
+    points: int = 0
+    violations: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def stand(launcher: Launcher, scenario: Scenario, database: str = "sqlite:///state") -> Iterator[Stand]:
+    """A scenario in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="syncd-kills-") as folder:
+        made = Stand(launcher, scenario, Path(folder), database)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def enumerate_points(made: Stand, variant: str, first: int, every: int) -> Tally:
+    """k = first, first + every ... until a run ends without reaching k."""
+    tally = Tally(made.scenario.name, variant)
+    for k in range(first, POINTS_MAX, every):
+        try:
+            reached, found = made.kill(variant, k)
+        except AssertionError as error:
+            reached, found = True, [f"failed: {str(error)[:600]}"]
+        if not reached:
+            break
+        tally.points += 1
+        tally.violations += [f"{made.scenario.name} {variant} k={k}: {line}" for line in found]
+    return tally
+
+
+def work(job: int, jobs: int, names: list[str], variants: list[str], every: int) -> list[Raw]:
+    """One worker's share: k = 1 + job, then every (jobs x every)-th."""
+    tallies: list[Raw] = []
+    with Launcher() as launcher:
+        for name in names:
+            with stand(launcher, SCENARIOS[name]) as made:
+                own = made.measure()
+                if job == 0:
+                    tallies.append(asdict(Tally(name, "none", 1, [f"{name} without a kill: {line}" for line in own])))
+                for variant in variants:
+                    tally = enumerate_points(made, variant, 1 + job * every, jobs * every)
+                    tallies.append(asdict(tally))
+                    for line in tally.violations:
+                        _say(f"!! {line[:1500]}")
+                    _say(f"   {name} {variant}: {tally.points} points by worker {job}, {made.requests} requests without a kill")
+    return tallies
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _worker(arguments: tuple[Any, ...]) -> list[Raw]:
+    return work(*arguments)
+
+
+def main() -> int:
+    """Enumerate, print a table, exit with 1 where there was a violation."""
+    parser = argparse.ArgumentParser(prog="python -m tests.system.kills", description="kill -9 at every request")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="only every N-th request")
+    parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
+    parser.add_argument("--variant", action="append", choices=VARIANTS)
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    given = parser.parse_args()
+    names, variants = given.scenario or list(SCENARIOS), given.variant or list(VARIANTS)
+    began = time.monotonic()
+    orders = [(job, given.jobs, names, variants, given.every) for job in range(given.jobs)]
+    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+        tallies = [tally for part in pool.map(_worker, orders, chunksize=1) for tally in part]
+    rows: dict[tuple[str, str], list[int]] = {}
+    for tally in tallies:
+        row = rows.setdefault((tally["scenario"], tally["variant"]), [0, 0])
+        row[0] += tally["points"]
+        row[1] += len(tally["violations"])
+    sys.stdout.write(f"{'scenario':16} {'variant':8} {'points':>7} {'violations':>11}\n")
+    for (name, variant), (points, violations) in rows.items():
+        sys.stdout.write(f"{name:16} {variant:8} {points:7} {violations:11}\n")
+    points = sum(row[0] for (_, variant), row in rows.items() if variant != "none")
+    violations = sum(row[1] for row in rows.values())
+    sys.stdout.write(f"{points} kill points, {violations} violations, {time.monotonic() - began:.0f} s\n")
+    if given.out:
+        given.out.write_text(json.dumps(tallies, ensure_ascii=False, indent=1), encoding="utf-8")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
