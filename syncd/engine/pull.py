@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 PAGES_MAX = 200_000
 """Pages in one walk; a system that goes on longer than this does not end."""
 
-ASKED_BY_ID_SAMPLE = 20
-"""Absent records asked for by id before the rest: one that answers proves that the listing was short."""
-
 _log = log.get("pull")
 
 
@@ -240,7 +237,7 @@ def _ask_absent(
         return WalkOutcome.COMPLETE, None
     canary = next(iter(sorted(walk.seen)), None)
     gone: list[RecordRow] = []
-    for position, external_id in enumerate(absent):
+    for external_id in absent:
         asked_at = clock()
         try:
             listed = system.provider.fetch(external_id)
@@ -249,9 +246,11 @@ def _ask_absent(
             continue
         except ProviderError as error:
             return WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
+        # A system may leave archived records out of its list; any other record that exists proves that the list was short.
+        hidden = system.provider.read(listed, rows[external_id].memory).fields.get("archived") is True
         with store.writing() as tx:
-            observe(tx, system, [listed], asked_at=asked_at, now=clock())
-        if position < ASKED_BY_ID_SAMPLE:
+            observe(tx, system, [listed], asked_at=asked_at, now=clock(), walk=walk.row.walk if hidden else None)
+        if not hidden:
             return WalkOutcome.SUSPICIOUS, f"record {external_id} was not listed, yet it exists"
     if canary is not None and not _readable(system, canary):
         return WalkOutcome.SUSPICIOUS, "a record that was listed cannot be read by id, so 'gone' proves nothing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncd.core.model import Timing
+from syncd.core.model import Raw, Timing
 from syncd.store import ConflictStatus
 from tests.engine.rig import make_rig, writes
 
@@ -147,3 +147,25 @@ def test_a_plan_during_the_first_run_shows_what_would_be_written(tmp_path: Path)
     (hold,) = rig.holds()
     rig.operate().release(hold.hold)
     assert writes(rig.cycle()) == 2
+
+
+def test_a_list_without_archived_records_is_still_complete(tmp_path: Path) -> None:
+    """A known record that is not listed, and that a single read shows archived, was archived and not lost."""
+    rig = make_rig(tmp_path)
+    for name in ("Alpha", "Beta", "Gamma"):
+        rig.worlds["a"].add(name=name, email=f"{name}@example.fr")
+    rig.settle()
+    world = rig.worlds["b"]
+    listing = world.listing
+
+    def without_archived(offset: int, limit: int) -> tuple[list[Raw], int]:
+        items = [each for each in listing(0, 1000)[0] if not each["archived"]]
+        return items[offset : offset + limit], len(items)
+
+    world.listing = without_archived
+    world.edit("2", archived=True)
+    for _ in range(3):
+        report = rig.cycle()
+        assert {each.walk for each in report.systems} == {"complete"}
+    assert rig.worlds["a"].record("2")["archived"] is True
+    assert world.ids() == ["1", "2", "3"]
