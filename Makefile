@@ -13,7 +13,7 @@ BIN    := .venv/bin
 STAMP  := .venv/.installed
 JOBS   ?= auto
 
-.PHONY: help setup demo test check format lock simulate clean
+.PHONY: help setup demo test check format docs lock simulate clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm -f $@
 	@test -x $(BIN)/python && $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| "$(PYTHON)" -m venv --clear .venv
+	@echo "Installing into .venv what requirements.lock names; this takes a few minutes, once"
 	$(BIN)/python -m pip install --quiet --require-virtualenv --only-binary :all: --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --require-virtualenv --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -46,6 +47,9 @@ check: setup ## Format, rules, types, imports, dependencies, dead code
 format: setup ## Rewrite the code in its one format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+docs: setup ## Renew the generated tables of docs/providers.md
+	$(BIN)/python -m tests.providers.page
 
 lock: setup ## Resolve pyproject.toml anew into requirements.lock and requirements-runtime.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -6,7 +6,7 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,7 @@ def connected(name: str, **options: Any) -> Iterator[Any]:
         http.close()
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [header, tuple("---" for _ in header), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
