@@ -359,8 +359,18 @@ class Judge:
             viewed = {number for edit in edits for number in edit.glimpses}
             self._once(cell, edits, rows[cell])
             for edit in edits:
-                if edit.number not in viewed and not self._accounted(edit, rows[cell]):
+                if not self._viewed(edit, edits, viewed) and not self._accounted(edit, rows[cell]):
                     self._fail(f"{edit} is lost: it is neither golden nor in a conflict nor held")
+
+    def _viewed(self, edit: Edit, edits: Iterable[Edit], viewed: set[int]) -> bool:
+        """Whether something was typed in view of it, or of the same value typed elsewhere and not in view of each other."""
+        return edit.number in viewed or any(
+            other.number in viewed
+            and other.number not in edit.glimpses
+            and self.oracle.matches(edit.system, edit.unit, self._form(edit.system, edit.unit, other.value), edit.value)
+            for other in edits
+            if edit.system != "operator"
+        )
 
     def _losers(self, row: Any, client: int) -> Iterable[tuple[str, Shown, list[Edit]]]:
         candidates = self._candidates(row, client)
@@ -382,6 +392,8 @@ class Judge:
     def _accounted(self, edit: Edit, rows: list[Any]) -> bool:
         oracle = self.oracle
         ref = (edit.system, edit.external_id)
+        if edit.value is None and edit.number < oracle.first_known.get(ref, len(oracle.edits)):
+            return True  # an empty field asks for nothing at first sight
         if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
             return True
         if ref in oracle.removed or ref in oracle.syncd_removed:

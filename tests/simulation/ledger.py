@@ -563,6 +563,9 @@ class LedgerTx:
     def hold(self, identifier: str) -> HoldRow | None:
         return self._read("holds").get(identifier)
 
+    def is_held(self, key: str) -> bool:
+        return any(row.key == key for row in self.holds(HoldState.OPEN))
+
     def hold_by_key(self, key: str) -> HoldRow | None:
         rows = [row for row in self._numbered("holds")[::-1] if row.key == key]
         return next(iter(sorted(rows, key=lambda row: row.state != HoldState.OPEN)), None)

@@ -60,7 +60,7 @@ class Life:
         self.cycle_number = 0
         self.troubled = True
         self.events: list[str] = []
-        self.late: list[tuple[datetime, Callable[[], None]]] = []
+        self.late: list[tuple[datetime, str, Callable[[], None]]] = []
         self.reports: list[CycleReport] = []
         self.crashes = 0
         self._stack: ExitStack | None = None
@@ -282,12 +282,14 @@ class Life:
     def _pass_time(self) -> None:
         due = [each for each in self.late if each[0] <= self.now]
         self.late = [each for each in self.late if each[0] > self.now]
-        for _, commit in due:
-            self.tell("a late commit takes effect")
+        for _, name, commit in due:
+            self.tell(f"{name}: a late commit takes effect")
+            stale, self.worlds[name].stale = self.worlds[name].stale, None
             try:
                 commit()
             except ProviderError as error:
                 self.tell(f"the late commit was refused: {error.code}")
+            self.worlds[name].stale = stale
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -344,7 +346,8 @@ class Life:
         if self.plan.has("rejections") and rng.random() < 0.05:  # noqa: PLR2004
             return Rejected("422: no", words="no")
         if self.plan.has("late_commits") and call.action == "create" and settle and rng.random() < 0.2:  # noqa: PLR2004
-            self.late.append((self.now + timedelta(seconds=rng.choice((0.005, 0.5 * settle, 0.9 * settle))), call.commit))
+            delay = timedelta(seconds=rng.choice((0.005, 0.5 * settle, 0.9 * settle)))
+            self.late.append((self.now + delay, name, call.commit))
             return UnknownOutcome("time-out; it takes effect later")
         if self.plan.has("lost_answers") and rng.random() < 0.08:  # noqa: PLR2004
             return UnknownOutcome("time-out before it took effect")

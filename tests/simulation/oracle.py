@@ -81,6 +81,7 @@ class Oracle:
         self.cells: dict[Cell, list[Edit]] = defaultdict(list)
         self.owner: dict[tuple[str, str], int] = {}
         self.shown: dict[Place, int | None] = {}
+        self.first_known: dict[tuple[str, str], int] = {}
         self.known: dict[Place, int | None] = {}
         self.sighted: list[tuple[Place, int | None]] = []
         self.created: dict[tuple[int, str], list[str]] = defaultdict(list)
@@ -173,6 +174,8 @@ class Oracle:
         """A person deleted a record."""
         client = self.owner[(system, external_id)]
         self.removed[(system, external_id)] = self.tick()
+        if (system, external_id) not in self.first_known:
+            self.allowed_creates[(client, system)] += 1  # nobody could tell that it was ever there
         place = (system, external_id, "archived")
         sees, glimpses = self._views(place, self.shown.get(place))
         self._add(Edit(len(self.edits), client, "archived", system, external_id, True, sees, glimpses))
@@ -192,6 +195,8 @@ class Oracle:
 
     def committed(self) -> None:
         """Syncd's store committed: the answer to its last write is known."""
+        for place, _ in self.sighted:
+            self.first_known.setdefault(place[:2], 0)
         self.known.update(self.sighted)
         self.sighted.clear()
 
@@ -202,6 +207,8 @@ class Oracle:
 
     def ended(self) -> None:
         """A cycle ended: what its walks showed has been taken in."""
+        for place, _ in self.paged:
+            self.first_known.setdefault(place[:2], len(self.edits))
         self.known.update(self.paged)
         self.paged.clear()
 
