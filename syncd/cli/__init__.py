@@ -10,6 +10,7 @@ from importlib.metadata import version
 import click
 
 from syncd.cli.act import drop, refuse, release, resolve, retry
+from syncd.cli.applying import apply_command
 from syncd.cli.cycle import check, plan, sync
 from syncd.cli.database import db
 from syncd.cli.demo import demo
@@ -40,7 +41,7 @@ def front(context: click.Context, config: str | None, tenant: str | None, *, as_
 
 
 for _command in (
-    *(sync, plan, check, status, clients, show, records, links, conflicts, resolve, holds, release, refuse),
+    *(sync, plan, apply_command, check, status, clients, show, records, links, conflicts, resolve, holds, release, refuse),
     *(outbox, retry, drop, log_command, db, run, sandbox, demo),
 ):
     front.add_command(_command)

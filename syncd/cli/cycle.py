@@ -33,10 +33,14 @@ from syncd.cli.frame import (
 from syncd.cli.status import show_error
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.config.shape import seconds
+from syncd.engine.applying import seal
 from syncd.errors import SyncdError
+from syncd.store import HoldKind
 from syncd.tenant import Tenant, open_tenant
 
 TENANTS_AT_ONCE: Final = 8
+HOLDS_SHOWN: Final = 5
+"""After a cycle; `syncd holds` shows all."""
 PROGRESS_SECONDS: Final = 0.5
 """Between two looks at how far each tenant is, on a terminal."""
 
@@ -227,11 +231,14 @@ def show_rest(result: Mapping[str, Any]) -> None:
     """What is not done, and the next step for each."""
     for reason in result["reasons"]:
         output.say(f"  pending: {reason}")
-    for hold in result["holds"]:
+    holds = sorted(result["holds"], key=lambda hold: hold["kind"] != HoldKind.FIRST_RUN)
+    for hold in holds[:HOLDS_SHOWN]:
         output.say(
             f"  held: {hold['hold']} ({hold['kind']}, {output.counted(hold['items'], 'item')}): {hold['reason']}"
         )
-    if result["holds"]:
+    if len(holds) > HOLDS_SHOWN:
+        output.say(f"    ... and {len(holds) - HOLDS_SHOWN} more")
+    if holds:
         output.say("    next: `syncd holds` shows them; `syncd release HOLD` or `syncd refuse HOLD` decides")
     if result["conflicts_open"]:
         output.say(
@@ -269,7 +276,7 @@ def plan(call: Call, out: Path | None) -> int:
     found = scene(call)
     tenant = single(found)
     with log.context(tenant=tenant.name), open_tenant(found.service, tenant) as one, one.store.hold_lock():
-        document = report.plan(tenant.name, tenant.policy.digest, one.engine.plan(), now())
+        document = seal(one.store, report.plan(tenant.name, tenant.policy.digest, one.engine.plan(), now()))
     if out is not None:
         _write_private(out, output.encoded(document))
     if call.json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -272,19 +273,13 @@ def _farewell(stage: Stage, document: Mapping[str, Any], *, keep: bool) -> None:
         if system["drift"]:
             words = f"{output.counted(system['drift'], 'client')} differ there in what its API does not let syncd change; told as drift"
             output.say(f"  {system['system']}: {words}")
-    run = f"syncd --config {document['config']}"
     output.say(f"\nstore  {stage.folder}/state/{TENANT}.db")
     output.say(f"log    {stage.folder}/state/log/syncd.jsonl")
     output.say(f"config {document['config']}/tenants/{TENANT}.toml")
+    syncd = _program()
+    run = f"{syncd} --config {document['config']}"
     output.say("\ntry:")
-    for words in (
-        "conflicts",
-        "resolve k1 --take lsp",
-        "show c1",
-        "clients",
-        "outbox --state done",
-        "log --event conflict_logged",
-    ):
+    for words in (*_tries(document), "clients", "status", "log --event conflict_logged"):
         output.say(f"  {run} {words}")
     if keep:
         output.say(f"  {run} sync --until-quiet")
@@ -292,9 +287,27 @@ def _farewell(stage: Stage, document: Mapping[str, Any], *, keep: bool) -> None:
             f"\nthe systems stay at {stage.sandbox.url} until Ctrl-C; edit there by {stage.sandbox.url}/_sandbox"
         )
     else:
-        output.say("  syncd demo           again: goes on from here and sends 0 writes")
-        output.say("  syncd demo --keep    the same, and the systems stay up, so that `syncd sync` reaches them")
-    output.say("  syncd demo --fresh   from the beginning")
+        output.say(f"  {syncd} demo           again: goes on from here, sends 0 writes if nobody decided anything")
+        output.say(f"  {syncd} demo --keep    the same, and the systems stay up for `sync` in another terminal")
+    output.say(f"  {syncd} demo --fresh   from the beginning")
+
+
+def _tries(document: Mapping[str, Any]) -> list[str]:
+    """Commands about the conflict of this run, and the other way to settle it; about the first client where there was none."""
+    for row in document["conflicts"]:
+        losers = [each["system"] for each in row["candidates"] if each["system"] != row["winner"]]
+        if losers:
+            client, conflict = row["client"], row["conflict"]
+            return [f"show {client}", f"conflicts --client {client}", f"resolve {conflict} --take {losers[0]}"]
+    return ["show c1", "conflicts --client c1", "outbox --state done"]
+
+
+def _program() -> str:
+    """How this program is called from here: by its name where the PATH leads to it."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m syncd"
+    return "syncd" if shutil.which("syncd") else str(called)
 
 
 # ---------------------------------------------------------------- the folder

@@ -134,9 +134,10 @@ def console(target: TextIO | None = None) -> Console:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print a table. A column whose name ends in `#` holds numbers and is aligned to the right."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left", title_style="bold")
-    for column in columns:
+    for place, column in enumerate(columns):
         numbers = column.endswith("#")
-        made.add_column(column.removesuffix("#"), justify="right" if numbers else "left", overflow="fold")
+        name = column.removesuffix("#")
+        made.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=place == 0)
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     console().print(made)

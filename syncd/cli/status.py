@@ -13,7 +13,7 @@ from syncd.cli import output
 from syncd.cli.frame import DONE, FAILED, Call, Scene, error_document, now, opened, options, scene
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.errors import SyncdError
-from syncd.store import OPEN_WRITES, ConflictStatus, HoldState, Store, WriteState
+from syncd.store import OPEN_WRITES, ConflictStatus, HoldKind, HoldState, Store, WriteState
 from syncd.tenant import open_tenant
 
 ITEMS_SHOWN: Final = 10
@@ -92,7 +92,10 @@ def show_status(tenant: Mapping[str, Any]) -> None:
     counts = tenant["clients"]
     quiet = "quiescent" if tenant["quiescent"] else f"not quiescent: {'; '.join(tenant['reasons'])}"
     output.say(f"{tenant['tenant']}: {output.counted(counts['total'], 'client')}, {quiet}")
-    open_ones = [f"{tenant['conflicts_open']} conflicts open", f"{tenant['holds_open']} holds open"]
+    open_ones = [
+        f"{output.counted(tenant['conflicts_open'], 'conflict')} open",
+        f"{output.counted(tenant['holds_open'], 'hold')} open",
+    ]
     hints = [
         hint
         for count, hint in (
@@ -220,9 +223,20 @@ def show_hold(row: Mapping[str, Any], *, err: bool = False) -> None:
     tell(f"{row['hold']}  {where}  {row['kind']}{state}  since {output.shown(row['since'])}")
     tell(f"    {row['reason']}")
     for item in row["items"][:ITEMS_SHOWN]:
-        tell(f"    - {output.shown(item)}")
+        tell(f"    - {_situations(item) if row['kind'] == HoldKind.FIRST_RUN else output.shown(item)}")
     if len(row["items"]) > ITEMS_SHOWN:
         tell(f"    ... and {len(row['items']) - ITEMS_SHOWN} more (--json lists all {len(row['items'])})")
+    if row["kind"] == HoldKind.FIRST_RUN and row["state"] == "open":
+        tell("    `syncd links` shows every link and proposal, `syncd plan` every write that would follow")
+
+
+def _situations(item: Mapping[str, Any]) -> str:
+    """One system's line of the first-run report."""
+    records = output.counted(item["records"], "record")
+    return (
+        f"{item['system']}: {records}: {item['linked']} linked with other systems, {item['new']} only there, "
+        f"{item['proposed']} with a proposal that waits"
+    )
 
 
 @click.command()

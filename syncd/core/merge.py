@@ -24,9 +24,9 @@ would show both in the same form.
     system shows in full is not a different value: the full one is taken.
 2.  Golden is itself a candidate wherever a changing system has not yet agreed to it: else a value that is on its way
     would be replaced without a word. Not where another changing system had agreed to it: that edit was made in view of it.
-3.  The base moves only on agreement that was seen, per unit. A losing value is *accounted for* (`seen` moves, `agreed` does not):
-    the system then counts as unchanged until somebody edits it again, and golden is written to it until it shows it. So an
-    accounted side has no agreement (`agreed` is unknown): a losing value is not mistaken for a system's own short form.
+3.  The base moves only on agreement that was seen, per unit. A losing value is *accounted for*: `seen` moves, and there is
+    no agreement any more (`agreed` is unknown), so that it is not mistaken for a system's own short form. The system counts as
+    unchanged until somebody edits it again, and golden is written to it until it shows it.
 4.  First sight (no base): equal is agreed; empty is filled, also a part of a group that golden does not know; different values
     are one conflict of kind `first`. Nothing is cleared at first sight that golden did not hold.
 5.  On a conflict between a value and an empty, the value wins. An opt-out of marketing wins over everything, whoever made it,
@@ -179,7 +179,8 @@ def merge(
     known = sorted((side for side in sides if side.mirror is not UNKNOWN), key=lambda side: _identity(side, policy))
     constant = any(side.weak and side.system == origin and side.same(_value(side.mirror), golden) for side in known)
     changing = [side for side in known if _changes(side, golden) or (constant and _changes(side, None))]
-    strong = [side for side in changing if not side.weak and _may_change(unit, side)]
+    consent = unit == CONSENT
+    strong = [s for s in changing if not s.weak and (s.may_change or (consent and s.mirror is False))]
     if not strong and _is_empty(golden):
         strong = [side for side in changing if side.weak and side.may_change][:1]
     if not strong:
@@ -188,13 +189,12 @@ def merge(
         asking = [_candidate(side) for side in sorted(strong, key=lambda side: not _shortens(side))]
         return _held(unit, golden, known, strong, asking, "lossy", policy.rule.value, LOSSY)
     options = [(side, complete(absorb(unit, golden, _value(side.mirror), side.part_same))) for side in strong]
-    contested = (unit == CONSENT and golden is False) or (
+    contested = (consent and golden is False) or (
         not constant
         and any(_golden_competes(side, golden) for side in strong if not side.weak)
         and not any(_supersedes_golden(side, golden) for side in strong)
     )
-    agreed = _agreed_by_all(options, golden, equal, contested=contested)
-    if agreed is not None:
+    if agreed := _agreed_by_all(options, golden, equal, contested=contested):
         return _accepted(unit, golden, known, strong, *agreed)
     candidates = [_candidate(side) for side in strong]
     if contested or (policy.rule is Rule.FILL and not _is_empty(golden)):
@@ -267,14 +267,10 @@ def _enriches(side: Side, golden: Value) -> bool:
     return any(side.mirror[part] != _part(side.seen, part) for part in new)
 
 
-def _may_change(unit: str, side: Side) -> bool:
-    return side.may_change or (unit == CONSENT and side.mirror is False)
-
-
 def _supersedes_golden(side: Side, golden: Value) -> bool:
     """Whether this side changed a value to which it had agreed, that is in view of golden as it is."""
-    known = side.seen is not UNKNOWN and side.agreed is not UNKNOWN
-    return known and not _is_empty(golden) and not _golden_moved(side, golden) and not side.same(_value(side.mirror), golden)
+    had_agreed = side.seen is not UNKNOWN and not _golden_moved(side, golden)
+    return had_agreed and not _is_empty(golden) and not side.same(_value(side.mirror), golden)
 
 
 def _golden_competes(side: Side, golden: Value) -> bool:
@@ -349,10 +345,8 @@ def _distinct(candidates: Sequence[Candidate], alike: Alike) -> int:
 
 def _unchanged(unit: str, golden: Value, known: Sequence[Side]) -> Decision:
     sides = tuple(_outcome(side, golden, golden) for side in known)
-    moved = any(side.move is Move.AGREE for side in sides)
-    outcome = Outcome.CONVERGED if moved else Outcome.SETTLED
-    if any(side.write for side in sides):
-        outcome = Outcome.WRITE
+    quiet = Outcome.CONVERGED if any(side.move is Move.AGREE for side in sides) else Outcome.SETTLED
+    outcome = Outcome.WRITE if any(side.write for side in sides) else quiet
     return Decision(unit, outcome, golden, golden, sides)
 
 

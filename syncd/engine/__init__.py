@@ -10,12 +10,14 @@ import contextvars
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.model import Action, Policy
+from syncd.engine.applying import sights
+from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
 from syncd.engine.linking import first_run, link_records, settle_proposals
@@ -96,7 +98,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """Every write that would be made now. calls: HTTP requests these writes would cost."""
+    """Every write that would be made now. calls: HTTP requests they would cost. sights: write -> what it is based on."""
 
     plan: str
     writes: list[WriteRow]
@@ -104,17 +106,7 @@ class PlanReport:
     links: list[dict[str, Any]]
     holds: list[HoldRow]
     calls: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `syncd check`. level: ok | warning | error."""
-
-    system: str | None
-    level: str
-    code: str
-    message: str
-    next: str = ""
+    sights: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Engine:
@@ -142,10 +134,13 @@ class Engine:
         }
         self._recovered = False
 
-    def cycle(self, only: Collection[str] | None = None) -> CycleReport:
+    def cycle(
+        self, only: Collection[str] | None = None, *, choose: Callable[[str], Collection[str]] | None = None
+    ) -> CycleReport:
         """Pull, decide, push, until nothing new is due. The caller holds the store's lock.
 
         only: the systems whose turn it is to be pulled (default: all). Of the others, what their last walk said still counts.
+        choose: asked once, with the cycle, when everything is decided: the only writes that may be sent (default: all).
         """
         self._prepare()
         cycle = self._begin()
@@ -156,9 +151,10 @@ class Engine:
         with self.store.writing() as tx:
             settle_proposals(tx, self._scope(cycle, blocked))
         total = self._decide(self.store.writing, cycle, walks, blocked)
+        chosen = frozenset(choose(cycle)) if choose is not None else None
         pushed = {name: Pushed() for name in self.systems}
         for _ in range(ROUNDS_MAX):
-            if self._frozen() or self.stopped() or not self._push(cycle, pushed):
+            if self._frozen() or self.stopped() or not self._push(cycle, pushed, chosen):
                 break
             total.add(reconcile(self.store.writing, self._scope(cycle, blocked)))
         return self._end(cycle, walks, pushed, total, requests)
@@ -231,8 +227,9 @@ class Engine:
                 for link in tx.links_since(began)
             ]
             holds = tx.holds(HoldState.OPEN)
+            seen = sights(tx, writes)
         plan = digest([[row.system, row.client, row.action, row.fields] for row in writes])[:12]
-        return PlanReport(f"plan-{plan}", writes, conflicts, links, holds, sum(calls(row) for row in writes))
+        return PlanReport(f"plan-{plan}", writes, conflicts, links, holds, sum(calls(row) for row in writes), seen)
 
     def release(self, hold: str, actor: str) -> HoldRow:
         """See `syncd.engine.operate.Operator.release`."""
@@ -256,7 +253,7 @@ class Engine:
 
     def check(self) -> list[Finding]:
         """Whether each system answers with these credentials, and what syncd can do there. Sends no write."""
-        return [finding for system in self.systems.values() for finding in _check(system)]
+        return [finding for system in self.systems.values() for finding in check(system)]
 
     def _prepare(self) -> None:
         """Once per start: writes that were on their way when a process died, what providers had learned, what the policy changed."""
@@ -358,7 +355,7 @@ class Engine:
     def _lane(self, system: System, cycle: str) -> Lane:
         return Lane(self.store, system, self.policy, cycle, self.clock, self.stopped)
 
-    def _push(self, cycle: str, pushed: dict[str, Pushed]) -> int:
+    def _push(self, cycle: str, pushed: dict[str, Pushed], only: frozenset[str] | None = None) -> int:
         """Push every outbox once; returns how many writes were tried."""
         before = sum(each.sent + each.failed for each in pushed.values())
         now = self.clock()
@@ -369,7 +366,9 @@ class Engine:
                 for name, system in self.systems.items()
                 if not pushed[name].paused and _may_push(rows[name], now) and tx.waiting(name, now, 1)
             ]
-        for system, result in zip(due, self._each(lambda each: push(self._lane(each, cycle)), due), strict=True):
+        for system, result in zip(
+            due, self._each(lambda each: push(replace(self._lane(each, cycle), only=only)), due), strict=True
+        ):
             total = pushed[system.name]
             for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):
                 setattr(total, name, getattr(total, name) + getattr(result, name))
@@ -456,39 +455,6 @@ def _held_clients(tx: Tx) -> dict[str, str]:
 def calls(row: WriteRow) -> int:
     """HTTP requests that a write costs at least: a create is one, anything else reads first."""
     return 1 if row.action is Action.CREATE else 2
-
-
-def _check(system: System) -> list[Finding]:
-    provider = system.provider
-    try:
-        account = provider.account() if provider.capabilities.account else None
-        page = next(iter(provider.pull()), None)
-    except ProviderError as error:
-        return [Finding(system.name, "error", error.code, str(error), error.next_step)]
-    findings = [
-        Finding(
-            system.name,
-            "ok",
-            "reachable",
-            f"answers; the first page has {len(page.records) if page else 0} records"
-            + (f"; account {account}" if account else ""),
-        )
-    ]
-    can = [name for name in ("create", "update", "archive", "delete") if getattr(provider.capabilities, name)]
-    findings.append(
-        Finding(
-            system.name,
-            "ok",
-            "capabilities",
-            f"mode {system.mode.value}; this provider can {', '.join(can) or 'only be read'}",
-        )
-    )
-    if system.mode.updates and not provider.capabilities.update:
-        message = (
-            "this system can be told about new clients, and never again about changes: these are reported as drift"
-        )
-        findings.append(Finding(system.name, "warning", "create_only", message))
-    return findings
 
 
 __all__ = ["CycleReport", "Engine", "Finding", "PlanReport", "ProviderError", "Quiet", "SystemReport", "SystemState"]

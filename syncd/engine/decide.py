@@ -252,7 +252,7 @@ def _move_bases(draft: Draft, decision: Decision, sides: Sequence[tuple[LinkRow,
         if side.move is Move.AGREE:
             new = replace(new, seen=mirror, agreed=decision.value)
         elif side.move is Move.ACCOUNT:
-            new = replace(new, seen=mirror)
+            new = replace(new, seen=mirror, agreed=UNKNOWN)
         if new != old:
             draft.links[key] = replace(link, bases={**link.bases, decision.unit: new})
 
@@ -378,16 +378,23 @@ def mass_changes(draft: Draft) -> list[tuple[BrakeKind, str, str, str, Value]]:
     found: list[tuple[BrakeKind, str, str, str, Value]] = []
     for decision in draft.decisions:
         accepted = decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT) and decision.kind != "first"
-        if not accepted or decision.winner in (None, "golden") or _empty(decision.before):
-            continue
-        kind = BrakeKind.CLEARS if _empty(decision.value) else BrakeKind.OVERWRITES
-        if decision.unit == "archived":
-            if decision.value is not True:
-                continue
-            kind = BrakeKind.DELETES
-        if decision.winner is not None:
-            found.append((kind, decision.winner, draft.client.client, decision.unit, decision.value))
+        kind = _mass_kind(decision) if accepted else None
+        if kind is not None and decision.winner not in (None, "golden"):
+            found.append((kind, str(decision.winner), draft.client.client, decision.unit, decision.value))
     return found
+
+
+def _mass_kind(decision: Decision) -> BrakeKind | None:
+    """What an accepted edit does to a value that was there: archive, clear or overwrite; None where it only adds."""
+    before, after = decision.before, decision.value
+    if decision.unit == "archived":
+        return BrakeKind.DELETES if after is True else None
+    if isinstance(before, dict) and isinstance(after, dict):
+        replaced = [part for part, value in before.items() if not _empty(value) and after.get(part) != value]
+        return BrakeKind.OVERWRITES if replaced else None
+    if _empty(before) or before == after:
+        return None
+    return BrakeKind.CLEARS if _empty(after) else BrakeKind.OVERWRITES
 
 
 def _empty(value: Value) -> bool:

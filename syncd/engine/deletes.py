@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.model import BrakeKind, Value
+from syncd.engine import trail
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope
 from syncd.engine.observe import digest
@@ -62,7 +63,8 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
         if link is None or row.external_id in held:
             continue
         tx.put_records([replace(row, state=RecordState.GONE)])
-        tx.put_links([replace(link, state=LinkState.GONE)])
+        tx.put_links([ended := replace(link, state=LinkState.GONE)])
+        trail.ended(tx, [ended], at=scope.now, cycle=scope.cycle)
         tx.mark_dirty([link.client])
         bundle = tx.bundles([link.client])[0]
         survivor = _survivor(tx, row, scope)

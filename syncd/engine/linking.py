@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.correlate import Grouping, MatchKey, Node, Ref, Verdict, compare, group
+from syncd.engine import trail
 from syncd.engine.decide import Scope
 from syncd.engine.observe import digest
 from syncd.engine.push import free_of_doubt
@@ -130,6 +131,7 @@ def _join(
         links.append(LinkRow(ref[0], ref[1], client, scope.now, LinkState.LINKED, _matched_by(ref, members, verdicts)))
     tx.put_clients([ClientRow(client, {}, scope.now, scope.now) for client in made])
     tx.put_links(links)
+    trail.linked(tx, links, at=scope.now, cycle=scope.cycle, made=made)
     tx.mark_dirty(sorted({link.client for link in links}))
     return clients
 
@@ -191,11 +193,11 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
 
 def first_run(tx: Tx, scope: Scope) -> bool:
     """Make the first-run report once. Returns whether writes may go out now: at once with `go`, after a person's release with `review`."""
-    if tx.get_meta("first_run") is not None:
+    writable = any(system.mode.creates or system.mode.updates for system in scope.systems.values())
+    if tx.get_meta("first_run") is not None or not writable:
         return False
     report = report_links(tx, scope)
-    writes = any(system.mode.creates or system.mode.updates for system in scope.systems.values())
-    go = scope.policy.first_run == "go" or not writes
+    go = scope.policy.first_run == "go"
     tx.set_meta("first_run", "released" if go else "waiting")
     tx.add_audit(
         [AuditRow(scope.now, "first_run_report", "syncd", {"systems": report, "released": go}, cycle=scope.cycle)]

@@ -73,7 +73,8 @@ def observe(
     ]
     if same and (returned := tx.touch_records(system.name, same, walk, now)):
         tx.mark_dirty_by_records(system.name, returned)
-    fresh = [each for each in listed if each.external_id not in set(same)]
+    known = set(same)
+    fresh = [each for each in listed if each.external_id not in known]
     if not fresh:
         return Observed()
     before = tx.records(system.name, [each.external_id for each in fresh])

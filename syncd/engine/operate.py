@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.core import normalize
 from syncd.core.model import UNKNOWN, Value, is_group, kind_of, parts_of, unit_fields, unit_value
+from syncd.engine import trail
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import split_person
 from syncd.errors import UsageError
@@ -29,6 +30,7 @@ from syncd.store import (
     HoldKind,
     HoldRow,
     HoldState,
+    LinkRow,
     LinkState,
     RecordState,
     Standing,
@@ -88,7 +90,7 @@ class Operator:
                     )
                     raise UsageError(message)
                 case HoldKind.BRAKE if row.items and row.items[0].get("field") == RECORD:
-                    _forget_records(tx, row)
+                    trail.ended(tx, _forget_records(tx, row), at=now, cycle=None, actor=self.actor)
                 case HoldKind.BRAKE | HoldKind.LOSSY:
                     _account(tx, row)
                 case HoldKind.LINK | HoldKind.MERGE:
@@ -183,18 +185,20 @@ class Operator:
         if unit == "name" and golden.get("kind") == "person":
             golden.update(split_person({part: golden.get(part) for part in ("name", "given_name", "family_name")}))
         origins = {name: system for name, system in bundle.client.origins.items() if name != unit}
-        tx.put_clients([replace(bundle.client, fields=golden, origins=origins, dirty=True, updated_at=now)])
+        after = replace(bundle.client, fields=golden, origins=origins, dirty=True, updated_at=now)
+        tx.put_clients([after])
         links = []
         for link, record in bundle.sides:
             shown = unit_value(record.fields, unit) if record is not None else UNKNOWN
             if shown is not UNKNOWN:
-                base = replace(link.bases.get(unit, Base()), seen=shown, writes=())
+                base = replace(link.bases.get(unit, Base()), seen=shown, agreed=UNKNOWN, writes=())
                 links.append(replace(link, bases={**link.bases, unit: base}))
         tx.put_links(links)
         number = tx.new_ids("g", 1)[0]
-        tx.add_changes(
-            [ChangeRow(number, None, client, unit, "operator", None, before, value, f"{reason} by {self.actor}", now)]
-        )
+        words = f"{reason} by {self.actor}"
+        change = ChangeRow(number, None, client, unit, "operator", None, before, value, words, now)
+        tx.add_changes([change])
+        trail.completed(tx, [(bundle.client, after)], [change], at=now, cycle=None, actor=self.actor)
 
     def _join(self, tx: Tx, row: HoldRow, now: datetime) -> None:
         """The clients of a proposal are one: the oldest survives, the others become its aliases."""
@@ -213,8 +217,10 @@ class Operator:
             merged = replace(gone, state=ClientState.MERGED, merged_into=winner, dirty=False, updated_at=now)
             tx.put_clients([merged])
             payload: dict[str, Any] = {"winner": winner, "loser": loser, "fields": sorted(gone.fields)}
-            tx.add_audit([AuditRow(now, "clients_joined", self.actor, payload, client=winner)])
-        _fill_from(tx, winner, losers, now)
+            tx.add_audit([AuditRow(now, trail.CLIENTS_JOINED, self.actor, payload, client=winner)])
+            trail.completed(tx, [(gone, merged)], (), at=now, cycle=None, actor=self.actor)
+        before, after = _fill_from(tx, winner, losers, now)
+        trail.completed(tx, [(before, after)], (), at=now, cycle=None, actor=self.actor)
         tx.mark_dirty([winner])
 
     def _keep_apart(self, tx: Tx, row: HoldRow) -> None:
@@ -243,7 +249,8 @@ class Operator:
         if take == deleted["system"]:
             self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")
         elif link is not None and take is not None:
-            tx.put_links([replace(link, state=LinkState.APART)])
+            tx.put_links([parted := replace(link, state=LinkState.APART)])
+            trail.ended(tx, [parted], at=now, cycle=None, actor=self.actor)
             tx.mark_dirty([row.client])
         else:
             message = f"say --take {deleted['system']} (the delete) or --take golden (create it there again)"
@@ -292,7 +299,7 @@ def _owners(tx: Tx, row: HoldRow) -> set[str]:
     return owners
 
 
-def _fill_from(tx: Tx, winner: str, losers: Sequence[str], now: datetime) -> None:
+def _fill_from(tx: Tx, winner: str, losers: Sequence[str], now: datetime) -> tuple[ClientRow, ClientRow]:
     """Values that only a loser had are kept by the winner; where both had one, the winner's stays and the loser's is kept with the loser."""
     rows: dict[str, ClientRow] = {client: row for client in (winner, *losers) if (row := tx.client(client)) is not None}
     fields = dict(rows[winner].fields)
@@ -300,7 +307,9 @@ def _fill_from(tx: Tx, winner: str, losers: Sequence[str], now: datetime) -> Non
         for name, value in rows[loser].fields.items() if loser in rows else ():
             if fields.get(name) in (None, "", []) and value not in (None, "", []):
                 fields[name] = value
-    tx.put_clients([replace(rows[winner], fields=fields, dirty=True, updated_at=now)])
+    filled = replace(rows[winner], fields=fields, dirty=True, updated_at=now)
+    tx.put_clients([filled])
+    return rows[winner], filled
 
 
 def _account(tx: Tx, row: HoldRow) -> None:
@@ -314,8 +323,9 @@ def _account(tx: Tx, row: HoldRow) -> None:
                 tx.put_links([replace(link, bases={**link.bases, unit: base})])
 
 
-def _forget_records(tx: Tx, row: HoldRow) -> None:
+def _forget_records(tx: Tx, row: HoldRow) -> list[LinkRow]:
     """A refused mass delete: the records are gone where they were deleted, and nothing follows from it elsewhere."""
+    ended: list[LinkRow] = []
     for item in row.items:
         system, external_id = str(item["system"]), str(item["external_id"])
         record = tx.records(system, [external_id]).get(external_id)
@@ -323,7 +333,9 @@ def _forget_records(tx: Tx, row: HoldRow) -> None:
         if record is not None:
             tx.put_records([replace(record, state=RecordState.GONE)])
         if link is not None:
-            tx.put_links([replace(link, state=LinkState.GONE)])
+            ended.append(replace(link, state=LinkState.GONE))
+    tx.put_links(ended)
+    return ended
 
 
 def _thaw(tx: Tx, row: HoldRow, *, agree: bool) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from syncd import log
+from syncd.engine import trail
 from syncd.engine.observe import digest, mark_missing, observe
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
 from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
@@ -112,7 +113,7 @@ def _read_pages(
             records, digests = list(page.records), None
         with store.writing() as tx:
             if walk.rebasing:
-                _part_strangers(tx, system, records)
+                _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
             _quarantine(tx, system, page.faults)
             observed = observe(
                 tx,
@@ -130,7 +131,7 @@ def _read_pages(
         asked_at = clock()
 
 
-def _part_strangers(tx: Tx, system: System, records: Sequence[Listed]) -> None:
+def _part_strangers(tx: Tx, system: System, records: Sequence[Listed], *, at: datetime, cycle: str) -> None:
     """After a change of scope an id may stand for somebody else: a mirror that shares no name and no number with it is forgotten."""
     stored = tx.records(system.name, [each.external_id for each in records])
     strangers = [
@@ -141,6 +142,7 @@ def _part_strangers(tx: Tx, system: System, records: Sequence[Listed]) -> None:
     ]
     if strangers:
         tx.forget_records(system.name, strangers)
+        trail.forgotten(tx, system.name, strangers, at=at, cycle=cycle)
         _log.warning("records_rebased", system=system.name, records=len(strangers))
 
 
@@ -149,6 +151,7 @@ def _forget_absent(store: Store, system: System, walk: Walk) -> None:
     with store.writing() as tx:
         absent = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined]
         tx.forget_records(system.name, absent)
+        trail.forgotten(tx, system.name, absent, at=walk.row.started_at, cycle=walk.row.cycle)
         tx.set_meta(f"rebase:{system.name}", "")
     _log.warning("system_rebased", system=system.name, records=len(absent))
 

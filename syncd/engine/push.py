@@ -20,7 +20,19 @@ from typing import TYPE_CHECKING, Any
 from anyascii import anyascii
 
 from syncd import log
-from syncd.core.model import UNKNOWN, Action, Fields, Policy, Value, is_group, parts_of, unit_of, unit_value, units_in
+from syncd.core.model import (
+    UNKNOWN,
+    Action,
+    Fields,
+    Maybe,
+    Policy,
+    Value,
+    parts_of,
+    unit_of,
+    unit_value,
+    units_in,
+)
+from syncd.engine import trail
 from syncd.engine.observe import created_memory, digest, mark_missing, observe, written_memory
 from syncd.engine.pull import new_system
 from syncd.errors import (
@@ -56,6 +68,11 @@ if TYPE_CHECKING:
 BATCH = 50
 """Writes fetched from the outbox at a time."""
 
+FILLED_IN = frozenset(
+    {"archived", "currency", "kind", "language", "marketing_consent", "payment_terms_days", "tax_exempt"}
+)
+"""Units that systems fill in by themselves when a record is made: not somebody's edit of a record that was found again."""
+
 BACKOFF_SECONDS_FIRST = 2.0
 BACKOFF_SECONDS_MAX = 3600.0
 TELLING = ("name", "email", "phone", "registration_number", "vat_number", "address_line1")
@@ -84,7 +101,7 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One system's writes, sent one after the other."""
+    """One system's writes, sent one after the other. only: no others than these (None: all)."""
 
     store: Store
     system: System
@@ -92,6 +109,7 @@ class Lane:
     cycle: str
     clock: Callable[[], datetime]
     stopped: Callable[[], bool]
+    only: frozenset[str] | None = None
 
 
 def recover(store: Store, now: datetime, create_settle_seconds: float) -> int:
@@ -125,7 +143,8 @@ def push(lane: Lane) -> Pushed:
     tried: set[str] = set()
     while not lane.stopped():
         with lane.store.reading() as tx:
-            due = [row for row in tx.waiting(lane.system.name, lane.clock(), BATCH) if row.write not in tried]
+            rows = tx.waiting(lane.system.name, lane.clock(), BATCH if lane.only is None else None)
+            due = [row for row in rows if row.write not in tried and (lane.only is None or row.write in lane.only)]
         if not due:
             break
         for row in due:
@@ -196,12 +215,29 @@ def adopt(
         elif not found:
             bases[unit] = Base(seen=shown)
         elif sent:
-            bases[unit] = Base(seen=lane.system.provider.project(unit, agreed, golden), agreed=agreed)
-    tx.put_links(
-        [LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)]
-    )
+            bases[unit] = baseline(lane.system.provider.project(unit, agreed, golden), shown, agreed)
+        elif unit in FILLED_IN and shown is not True:
+            bases[unit] = Base(seen=shown, agreed=agreed)
+    link = LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)
+    tx.put_links([link])
+    trail.linked(tx, [link], at=now, cycle=lane.cycle)
     tx.put_writes([replace(row, state=WriteState.DONE, external_id=listed.external_id, done_at=now, error=None)])
     tx.mark_dirty([row.client])
+
+
+def baseline(sent: Value, shown: Maybe, agreed: Value) -> Base:
+    """The base of a unit of a record that was found again and shows something else than was sent: what was sent.
+
+    Except where it shows nothing for a value: the system did not take it (nobody emptied it), and golden is to be written there.
+    """
+    if not isinstance(sent, dict) or not isinstance(shown, dict):
+        return Base(seen=None) if _is_nothing(shown) else Base(seen=sent, agreed=agreed)
+    refused = [part for part, value in sent.items() if _is_nothing(shown.get(part)) and not _is_nothing(value)]
+    return Base(seen={**sent, **dict.fromkeys(refused)}) if refused else Base(seen=sent, agreed=agreed)
+
+
+def _is_nothing(value: Maybe) -> bool:
+    return value is UNKNOWN or value in (None, "")
 
 
 def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields) -> bool:
@@ -209,14 +245,14 @@ def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields) -> b
     value = None if shown is UNKNOWN else shown
     if lane.system.same(unit, golden)(value, wanted):
         return True
-    return resembles(unit, value, wanted)
+    return resembles(value, wanted)
 
 
-def resembles(unit: str, shown: Value, wanted: Value) -> bool:
+def resembles(shown: Value, wanted: Value) -> bool:
     """Whether a system may have made `shown` out of `wanted` by itself: cut, re-cased, stripped of marks or blanks."""
-    if is_group(unit):
+    if isinstance(shown, dict) or isinstance(wanted, dict):
         pair = (shown if isinstance(shown, dict) else {}, wanted if isinstance(wanted, dict) else {})
-        return all(resembles(part, pair[0].get(part), pair[1].get(part)) for part in pair[0] or pair[1])
+        return all(resembles(pair[0].get(part), pair[1].get(part)) for part in pair[0] or pair[1])
     if not isinstance(shown, str) or not isinstance(wanted, str):
         return shown == wanted or (shown in (None, "") and wanted in (None, ""))
     left, right = _skeleton(shown), _skeleton(wanted)
@@ -243,7 +279,8 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
     with lane.store.writing() as tx:
         before = tx.records(lane.system.name, [external_id])[external_id]
         reading = lane.system.provider.read(current, before.memory)
-        if not _is_what_the_plan_saw(lane.system, reading.fields, before.fields, golden):
+        saw = {**before.fields, **{name: value for name, value in row.before.items() if name in before.fields}}
+        if not _is_what_the_plan_saw(lane.system, reading.fields, saw, golden):
             observe(tx, lane.system, [current], asked_at=asked_at, now=lane.clock())
             tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; stale")])
             tx.mark_dirty([row.client])
@@ -251,13 +288,14 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
             return
     sent_at = lane.clock()
     pushed.sent += 1
+    patch = _whole(lane.system, row.fields, reading.fields)
     if row.action is Action.DELETE:
         lane.system.provider.delete(current)
         with lane.store.writing() as tx:
             _deleted(tx, lane, row, external_id)
         pushed.deleted += 1
     else:
-        answer = lane.system.provider.update(current, row.fields, golden, reading.memory)
+        answer = lane.system.provider.update(current, patch, golden, reading.memory)
         with lane.store.writing() as tx:
             _updated(tx, lane, row, answer, reading.fields, golden, sent_at=sent_at)
         if row.action is Action.ARCHIVE:
@@ -265,6 +303,15 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
         else:
             pushed.updated += 1
     _log.info("write_done", system=row.system, client=row.client, write=row.write, record=external_id, cycle=lane.cycle)
+
+
+def _whole(system: System, fields: Fields, shown: Fields) -> dict[str, Value]:
+    """The patch with every group whole: its other parts as the record shows them, so that what somebody types between the reading
+    and the writing is never mixed with it.
+    """
+    parts = [part for unit in dict.fromkeys(unit_of(name) for name in fields) for part in parts_of(unit)]
+    kept = [part for part in parts if part in shown and (spec := system.spec(part)) is not None and spec.update]
+    return {**{part: shown[part] for part in kept}, **fields}
 
 
 def _is_what_the_plan_saw(system: System, now: Fields, then: Fields, golden: Fields) -> bool:
@@ -313,7 +360,8 @@ def _deleted(tx: Tx, lane: Lane, row: WriteRow, external_id: str) -> None:
         tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now)])
     link = tx.link(lane.system.name, external_id)
     if link is not None:
-        tx.put_links([replace(link, state=LinkState.GONE)])
+        tx.put_links([gone := replace(link, state=LinkState.GONE)])
+        trail.ended(tx, [gone], at=now, cycle=lane.cycle)
     tx.put_writes([replace(row, state=WriteState.DONE, done_at=now, error=None)])
     tx.mark_dirty([row.client])
 
@@ -461,7 +509,7 @@ def _shows(system: System, shown: Fields, sent: Fields) -> dict[str, bool]:
     same = system.part_same(sent)
     readable = [name for name in sent if (spec := system.spec(name)) is not None and spec.read and not spec.remembered]
     return {
-        name: name in shown and (same(name, shown[name], sent[name]) or resembles(name, shown[name], sent[name]))
+        name: name in shown and (same(name, shown[name], sent[name]) or resembles(shown[name], sent[name]))
         for name in readable
     }
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from syncd import log
 from syncd.core.model import BrakeKind
+from syncd.engine import trail
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
 from syncd.engine.decide import Draft, Scope, decide, mass_changes
 from syncd.engine.planning import fill_ids, plan_client
@@ -112,7 +113,7 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
         writes.extend(outbound.writes)
         standings.extend(outbound.standings)
         holds.extend([*draft.holds, *outbound.holds])
-    _commit(tx, bundles, drafts, writes)
+    _commit(tx, bundles, drafts, writes, scope)
     settling = [draft.settles_at for draft in drafts if draft.settles_at is not None]
     if settling:
         tx.set_meta(SETTLES_AT, max(settling).isoformat())
@@ -126,7 +127,9 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     return Reconciled(len(bundles), added, _add_holds(tx, holds))
 
 
-def _commit(tx: Tx, bundles: Sequence[Bundle], drafts: Sequence[Draft], writes: Sequence[WriteRow]) -> None:
+def _commit(
+    tx: Tx, bundles: Sequence[Bundle], drafts: Sequence[Draft], writes: Sequence[WriteRow], scope: Scope
+) -> None:
     tx.put_clients([draft.client for draft in drafts])
     before = {(link.system, link.external_id): link for bundle in bundles for link, _ in bundle.sides}
     moved = [link for draft in drafts for key, link in draft.links.items() if before[key] != link]
@@ -136,6 +139,8 @@ def _commit(tx: Tx, bundles: Sequence[Bundle], drafts: Sequence[Draft], writes: 
     if changes:
         ids = tx.new_ids("g", len(changes))
         tx.add_changes([replace(row, change=number) for row, number in zip(changes, ids, strict=True)])
+    moves = [(bundle.client, draft.client) for bundle, draft in zip(bundles, drafts, strict=True)]
+    trail.completed(tx, moves, changes, at=scope.now, cycle=scope.cycle)
     new = [row for row in writes if not row.write]
     ended = [row for row in writes if row.write]
     if ended:

@@ -32,6 +32,8 @@ MAX_DIGITS: Final = 60
 MAX_EXPONENT: Final = 300
 MAX_TEXT_BYTES: Final = 100_000
 MAX_ID_CHARACTERS: Final = 200
+_STRETCH_BYTES: Final = MAX_TEXT_BYTES // 2
+"""A text beyond `MAX_TEXT_BYTES` fills at least one of the stretches of this length into which its body can be cut."""
 
 _LONG_RUN: Final = b"0" * (MAX_DIGITS + 1)
 _TOO_LONG: Final = 10**MAX_DIGITS
@@ -181,7 +183,17 @@ def _is_long(value: Value) -> bool:
 
 def doubtful(body: bytes) -> bool:
     """Whether any string of this body could be unsound, told from its bytes; spares looking at every string of a page."""
-    return len(body) > MAX_TEXT_BYTES or (b"\\u" in body and _UNSOUND_ESCAPE.search(body) is not None)
+    if b"\\u" in body and _UNSOUND_ESCAPE.search(body) is not None:
+        return True
+    return len(body) > MAX_TEXT_BYTES and _has_stretch_of_text(body)
+
+
+def _has_stretch_of_text(body: bytes) -> bool:
+    """Whether some stretch of the body has no quotation mark that begins or ends a string, as in any text that is too long."""
+    if b'\\"' in body:
+        body = body.replace(rb"\\", b"__").replace(b'\\"', b"__")
+    whole = len(body) - len(body) % _STRETCH_BYTES
+    return any(body.find(b'"', start, start + _STRETCH_BYTES) < 0 for start in range(0, whole, _STRETCH_BYTES))
 
 
 def unsound(raw: Value) -> str | None:

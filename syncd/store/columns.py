@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +58,7 @@ def plain(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+@lru_cache(maxsize=1024)
 def instant_text(moment: datetime) -> str:
     """`2026-11-21T01:44:35.123456Z`: always 27 characters, sorted as text is sorted in time."""
     if moment.tzinfo is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Executable, FromClause, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Dialect, Executable, FromClause, Table, select
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from syncd.errors import StoreError
@@ -17,6 +18,7 @@ from syncd.store.dialects import Backend, described
 Row = TypeVar("Row")
 
 
+@lru_cache(maxsize=256)
 def names_of(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a row class, in order."""
     return tuple(field.name for field in fields(kind))
@@ -77,16 +79,26 @@ class Work:
         self.upsert_values(table, values_of(table, list(rows)))
 
     def upsert_values(self, table: Table, values: Sequence[dict[str, Any]]) -> None:
-        """Put mappings of column to value, replacing those with the same primary key."""
+        """Put mappings of column to value, all with the same columns, replacing those with the same primary key.
+
+        SQLAlchemy binds the values of each row anew; here each column's values are turned into the database's as a whole.
+        """
         if not values:
             return
-        statement = self.backend.insert(table)
-        key = list(table.primary_key.columns)
-        replaced = {name: statement.excluded[name] for name in values[0] if not table.c[name].primary_key}
-        if replaced:
-            self.run(statement.on_conflict_do_update(index_elements=key, set_=replaced), values)
-        else:
-            self.run(statement.on_conflict_do_nothing(index_elements=key), values)
+        dialect = self.connection.dialect
+        upsert = _upsert(self.backend, dialect, table, tuple(values[0]))
+        columns = [
+            [row[name] for row in values] if convert is None else [convert(row[name]) for row in values]
+            for name, convert in upsert.columns
+        ]
+        rows: list[Any] = list(zip(*columns, strict=True))
+        if not dialect.positional:
+            names = [name for name, _ in upsert.columns]
+            rows = [dict(zip(names, row, strict=True)) for row in rows]
+        try:
+            self.connection.exec_driver_sql(upsert.text, rows)
+        except SQLAlchemyError as error:
+            raise self._refused(error) from None
 
     def add(self, table: Table, rows: Iterable[Any]) -> None:
         """Insert rows that are not there yet."""
@@ -101,6 +113,31 @@ class Work:
     def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
         """A table of the pairs, with the columns `a` and `b`, to be joined."""
         return self.backend.pairs(values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Upsert:
+    """INSERT ... ON CONFLICT as the driver takes it, and its columns in the order of its parameters with what converts them."""
+
+    text: str
+    columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+
+
+@lru_cache(maxsize=256)
+def _upsert(backend: Backend, dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Upsert:
+    """The statement that puts these columns of a table."""
+    statement = backend.insert(table)
+    key = list(table.primary_key.columns)
+    replaced = {name: statement.excluded[name] for name in names if not table.c[name].primary_key}
+    if replaced:
+        statement = statement.on_conflict_do_update(index_elements=key, set_=replaced)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    order = tuple(getattr(compiled, "positiontup", None) or names)
+    return _Upsert(
+        str(compiled), tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order)
+    )
 
 
 def values_of(table: Table, rows: Sequence[Any]) -> list[dict[str, Any]]:

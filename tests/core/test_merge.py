@@ -160,6 +160,15 @@ def test_golden_does_not_compete_where_the_editor_had_agreed_to_it() -> None:
     assert decision.value == "h"
 
 
+def test_golden_does_not_compete_where_somebody_replaced_it_in_view_of_it() -> None:
+    """Of an edit made in view of golden and one made without, the two compete, and what the first replaced does not."""
+    decision = decide("g", agreed("a", "x", "y"), agreed("b", "g", "h"), policy=trust("b", "a"), origin="b")
+    assert decision.outcome is Outcome.CONFLICT
+    assert values(decision) == [("b", "h"), ("a", "y")]
+    equal = decide("g", agreed("a", "x", "h"), agreed("b", "g", "h"), origin="b")
+    assert (equal.outcome, equal.value) == (Outcome.ACCEPT, "h")
+
+
 def test_a_losing_value_counts_as_unchanged_and_is_written_until_golden_is_shown() -> None:
     """After a conflict the loser competes no more, adds no row, and is told golden again for as long as it does not show it."""
     accounted = side("b", "z", "z", UNKNOWN)
@@ -302,7 +311,7 @@ def test_an_edit_of_a_part_that_golden_does_not_know_is_an_edit() -> None:
     narrow, before = NARROW(ADDRESS), {**ADDRESS, "address_line2": None, "region": None}
     edited = {**before, "address_line2": "Gate B"}
     alone = decide(narrow, side("b", edited, before, narrow), unit="address", origin="a")
-    assert (alone.outcome, alone.value) == (Outcome.ACCEPT, {**edited})
+    assert (alone.outcome, alone.value) == (Outcome.ACCEPT, edited)
     moved = NARROW({**ADDRESS, "city": "Lyon"})
     both = decide(narrow, agreed("a", narrow, moved, form=NARROW), side("b", edited, before, narrow), unit="address")
     assert (both.outcome, both.value) == (Outcome.CONFLICT, moved)

@@ -468,3 +468,18 @@ def test_a_lost_answer_is_found_again() -> None:
     assert made.writes == []
     assert made.lost == []
     check_rest(made)
+
+
+def test_a_write_that_was_planned_and_lost_is_planned_again() -> None:
+    """Golden that won with the value the losers had agreed to reaches them also where the first plan was never carried out."""
+    made = world([Kind(whole), Kind(whole)], [("1", "1"), ("1", "1")], Rule.FILL)
+    made.settle()
+    for place in made.places:
+        made.type([place], TEXT, "whole")
+        made.pull(place)
+    made.reconcile()
+    assert len(made.lost) == 1
+    made.reconcile()
+    made.settle()
+    assert len(made.lost) == 1
+    assert [place.shown[TEXT] for place in made.places] == [made.golden[TEXT]] * 2 == ["001-Long-Tail"] * 2

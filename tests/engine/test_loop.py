@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from syncd.core.model import Raw, Timing
+from syncd.core.model import Mode, Raw, Timing
 from syncd.store import ConflictStatus
 from tests.engine.rig import make_rig, writes
 
@@ -169,3 +170,37 @@ def test_a_list_without_archived_records_is_still_complete(tmp_path: Path) -> No
         assert {each.walk for each in report.systems} == {"complete"}
     assert rig.worlds["a"].record("2")["archived"] is True
     assert world.ids() == ["1", "2", "3"]
+
+
+def test_the_first_run_report_waits_until_something_may_be_written(tmp_path: Path) -> None:
+    """While every system is only observed nothing is held; the report is made, and waits, when the first one may be written."""
+    rig = make_rig(tmp_path)
+    modes = rig.systems
+    rig.systems = tuple(replace(each, mode=Mode.OBSERVE) for each in modes)
+    rig.change_policy(first_run="review", systems=rig.systems)
+    rig.worlds["a"].add(name="ACME")
+    rig.settle()
+    assert rig.holds() == []
+    rig.systems = modes
+    rig.change_policy(systems=modes)
+    assert writes(rig.cycle()) == 0
+    (hold,) = rig.holds()
+    rig.operate().release(hold.hold)
+    assert writes(rig.cycle()) == 2
+
+
+def test_archiving_many_at_once_is_held(tmp_path: Path) -> None:
+    """More archives in one system and cycle than the brake allows are held as one set and archive nothing elsewhere."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    for number in range(12):
+        rig.worlds["a"].add(name=f"Maison {chr(65 + number)}{chr(97 + number)}x", email=f"c{number}@example.fr")
+    rig.settle()
+    for number in range(1, 8):
+        rig.worlds["a"].edit(str(number), archived=True)
+    rig.cycle()
+    (hold,) = rig.holds()
+    assert (hold.system, len(hold.items)) == ("a", 7)
+    assert not any(rig.worlds["b"].record(number)["archived"] for number in rig.worlds["b"].ids())
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 7

@@ -16,13 +16,17 @@ Act = Callable[[Place, Look], None]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """prepared: whether the tenant was in sync before people act. clients: how many the seed plants. more: keys of the tenant's file."""
+    """prepared: whether the tenant was in sync before people act. clients: how many the seed plants. more: keys of the tenant's file.
+
+    rounds: how many runs until quiet it takes; a delete is only believed when it was seen in two.
+    """
 
     name: str
     act: Act
     prepared: bool = True
     clients: int = 5
     seed: int = 1
+    rounds: int = 1
     more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -120,7 +124,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("edits", edits),
         Scenario("creates", creates, clients=2),
         Scenario("conflicts", conflicts),
-        Scenario("deletes", deletes, clients=6),
+        Scenario("deletes", deletes, clients=6, rounds=2),
         Scenario("overlapping", overlapping, prepared=False, clients=0),
         Scenario("first-contacts", first_contacts, clients=0),
         Scenario("clears", clears),

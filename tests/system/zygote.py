@@ -16,6 +16,7 @@ import runpy
 import select
 import signal
 import sys
+import traceback
 from typing import Any
 
 LOADED = ("syncd.cli", "syncd.providers.tiime", "syncd.providers.lsp_expert", "syncd.providers.smartbills", "syncd.providers.flowtly",
@@ -51,6 +52,8 @@ def become(order: dict[str, Any]) -> None:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:  # noqa: BLE001 - told, and the process ends with 70
+        traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()

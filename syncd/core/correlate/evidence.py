@@ -138,24 +138,40 @@ def _is_usable(number: str) -> bool:
 def identity(fields: Fields, context: Context) -> Identity:
     """The comparable parts of a record; its own country, where known, is the region of its numbers."""
     context = context.within(fields)
-    found = registration(fields.get("registration_number"), context)
-    taxed = vat(fields.get("vat_number"), context)
-    name = _text(fields, "name") or join_name(_text(fields, "given_name"), _text(fields, "family_name"))
-    keyed = name_key(name) if name else ""
+    name = _name(fields)
     street = " ".join(sorted(name_words(_text(fields, "address_line1"))))
     postal_code = key(Kind.REGISTRATION, _text(fields, "postal_code"), context)
     return Identity(
-        registration=found if found is not None and _is_usable(found.number) else None,
-        vat=taxed if taxed is not None and _is_usable(taxed.number) else None,
+        registration=_registration(fields, context),
+        vat=_vat(fields, context),
         email=_email(fields, context),
         phone=_phone(fields, context),
-        name=keyed if len(keyed) >= NAME_MINIMUM_CHARACTERS else None,
+        name=_name_key(name),
         words=name_words(name) if name else (),
         postal_code=postal_code if isinstance(postal_code, str) else None,
         street=street or None,
         country=_text(fields, "country").upper() or None,
         kind=_text(fields, "kind") or None,
     )
+
+
+def _name(fields: Fields) -> str:
+    return _text(fields, "name") or join_name(_text(fields, "given_name"), _text(fields, "family_name"))
+
+
+def _name_key(name: str) -> str | None:
+    keyed = name_key(name) if name else ""
+    return keyed if len(keyed) >= NAME_MINIMUM_CHARACTERS else None
+
+
+def _registration(fields: Fields, context: Context) -> Registration | None:
+    found = registration(fields.get("registration_number"), context)
+    return found if found is not None and _is_usable(found.number) else None
+
+
+def _vat(fields: Fields, context: Context) -> Vat | None:
+    found = vat(fields.get("vat_number"), context)
+    return found if found is not None and _is_usable(found.number) else None
 
 
 def _email(fields: Fields, context: Context) -> str | None:
@@ -178,23 +194,27 @@ def match_keys(fields: Fields, context: Context) -> frozenset[MatchKey]:
 
     Two records that `compare` would link or propose share at least one of them, but for names that are only similar.
     """
-    one = identity(fields, context)
+    context = context.within(fields)
+    number, taxed = _registration(fields, context), _vat(fields, context)
     keys: set[MatchKey] = set()
-    if one.registration is not None:
-        keys.add(("reg", one.registration.number))
-        if one.registration.siren is not None:
-            keys.add(("siren", one.registration.siren))
-        if one.registration.scheme == "siret" and one.registration.valid:
-            keys.add(("siret", one.registration.number))
-    if one.vat is not None:
-        keys.add(("vat", one.vat.number))
-        if one.vat.embedded is not None:
-            keys.add(("reg", one.vat.embedded))
-            if one.vat.scheme == "siren":
-                keys.add(("siren", one.vat.embedded))
-    keys.update(
-        (sort, value) for sort, value in (("email", one.email), ("phone", one.phone), ("name", one.name)) if value
+    if number is not None:
+        keys.add(("reg", number.number))
+        if number.siren is not None:
+            keys.add(("siren", number.siren))
+        if number.scheme == "siret" and number.valid:
+            keys.add(("siret", number.number))
+    if taxed is not None:
+        keys.add(("vat", taxed.number))
+        if taxed.embedded is not None:
+            keys.add(("reg", taxed.embedded))
+            if taxed.scheme == "siren":
+                keys.add(("siren", taxed.embedded))
+    texts = (
+        ("email", _email(fields, context)),
+        ("phone", _phone(fields, context)),
+        ("name", _name_key(_name(fields))),
     )
+    keys.update((sort, value) for sort, value in texts if value)
     return frozenset(keys)
 
 

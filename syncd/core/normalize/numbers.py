@@ -14,11 +14,10 @@ from typing import Final
 import phonenumbers
 import stdnum
 from email_validator import EmailNotValidError, validate_email
-from stdnum import bic, iban
+from stdnum import bic, iban, luhn
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
 from stdnum.fr import rcs as fr_rcs
-from stdnum.fr import siren as fr_siren
 from stdnum.fr import siret as fr_siret
 from stdnum.pl import nip as pl_nip
 
@@ -38,6 +37,7 @@ _PHONE_LIMIT_CHARACTERS: Final = 250
 _EU_PREFIXES: Final = frozenset(code.upper() for code in eu_vat.MEMBER_STATES) | {"EL"}
 _VAT_SPELLING: Final = {"GR": "EL"}
 _VAT_LIMIT_CHARACTERS: Final = 32
+_PLAIN_FRENCH_VAT: Final = re.compile(r"FR([0-9]{2})((?!000)[0-9]{9})")
 _MONACO: Final = "000"
 """French VAT numbers that go on so after their check digits are of Monaco and contain no SIREN; all others do."""
 
@@ -114,7 +114,7 @@ def registration_key(text: str) -> str:
 @lru_cache(maxsize=16384)
 def _registration(text: str, country: str) -> Registration | None:
     number = alphanumeric(_LABEL.sub("", text, count=1))
-    if text.isascii() and fr_rcs.is_valid(text):
+    if text.isascii() and not number.isdigit() and fr_rcs.is_valid(text):
         number = number[-SIREN_DIGITS:]
     if not any(character.isdigit() for character in number):
         return None
@@ -123,7 +123,7 @@ def _registration(text: str, country: str) -> Registration | None:
     if country == "PL" and len(number) == NIP_DIGITS:
         return Registration(number, "nip", valid=pl_nip.is_valid(number))
     if country != "PL" and len(number) == SIREN_DIGITS:
-        valid = fr_siren.is_valid(number)
+        valid = luhn.is_valid(number)
         if valid or country in _FRENCH:
             return Registration(number, "siren", valid, number if valid else None)
     if country != "PL" and len(number) == SIRET_DIGITS:
@@ -160,6 +160,9 @@ def _vat(text: str, country: str) -> Vat | None:
 
 def _known_vat(number: str) -> Vat | None:
     """The VAT number behind a text that starts with a country prefix; None where it is not valid there."""
+    plain = _PLAIN_FRENCH_VAT.fullmatch(number)
+    if plain and int(plain[1]) == int(f"{plain[2]}12") % 97 and luhn.is_valid(plain[2]):
+        return Vat(number, valid=True, scheme="siren", embedded=plain[2])  # what the library finds too, ten times as fast
     prefix, rest = number[:2], number[2:]
     prefix = _VAT_SPELLING.get(prefix, prefix)
     try:

@@ -1,0 +1,103 @@
+"""The figures as a page that a person reads."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+Figures = dict[str, dict[str, Any]]
+
+NAMES: Final = {
+    "floor-page": "floor: httpx and a digest of each page",
+    "floor-record": "floor: httpx and a digest of each record",
+    "syncd-pull": "**syncd**: pull of one system",
+    "syncd-cycle": "**syncd**: whole cycle of four linked systems",
+    "peer-dlt_sqlite": "dlt rest_api to SQLite, merge",
+    "peer-dlt_duckdb": "dlt rest_api to DuckDB (parquet), upsert",
+}
+
+HEAD: Final = """# What syncd costs
+
+Measured on {date} with `make bench` ({machine}; other work ran on the machine, so the CPU time, user and system, is the main
+figure; medians of {times} runs in turns). A server in its own process sends pages of {page:,} that were written before. A client has
+25 fields. *first*: an empty store; *again*: nothing changed; *churn*: one client in a hundred changed. Each phase is
+a process of its own and is measured from the moment its modules are imported; memory is the peak of the process.
+
+| | clients | CPU s first / again / churn | µs of CPU per client | clients/s on the wall | peak MB |
+|---|---|---|---|---|---|
+"""
+
+EXPLAINED: Final = """
+The floors are loops written by hand (`tests/benchmarks/subjects.py`): they fetch the pages and keep what changed in one table.
+They normalise nothing, keep no walk, prove no absence and link nothing; they say what the network and the digest alone cost.
+Peers run when `BENCH_PEERS` names a Python that has them: `python -m venv peers && peers/bin/pip install 'dlt[sqlalchemy,duckdb]'`,
+then `BENCH_PEERS=$PWD/peers/bin/python make bench`. `BENCH_CLIENTS=100000 make bench` is the full size.
+"""
+
+
+def page_of(
+    figures: dict[str, Figures], profiles: dict[str, str], date: str, machine: str, page: int, times: int
+) -> str:
+    """The page: the table, the ratios, and where the time goes."""
+    lines = [HEAD.format(date=date, machine=machine, page=page, times=times).rstrip("\n")]
+    lines += [row(NAMES.get(name, name), found) for name, found in figures.items()]
+    lines += [EXPLAINED, "## Ratios in this run", "", *ratios(figures), "", "## Where the time goes", ""]
+    for phase, text in profiles.items():
+        lines += [f"Pull, *{phase}*, under cProfile (own time, slowed by it):", "", "```", *table(text), "```", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def row(name: str, found: Figures) -> str:
+    """One subject."""
+    phases = [found[phase] for phase in ("first", "again", "churn")]
+    systems = 4 if "four" in name else 1
+    records = [each["clients"] * systems for each in phases]
+    cells = [
+        name,
+        f"{systems} x {phases[0]['clients']:,.0f}" if systems > 1 else f"{phases[0]['clients']:,.0f}",
+        " / ".join(f"{each['cpu']:.2f}" for each in phases),
+        " / ".join(f"{each['cpu'] / count * 1e6:.1f}" for each, count in zip(phases, records, strict=True)),
+        " / ".join(f"{count / each['wall']:,.0f}" for each, count in zip(phases, records, strict=True)),
+        f"{max(each['peak_mb'] for each in phases):.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def ratios(figures: dict[str, Figures]) -> list[str]:
+    """What the figures come to beside each other, in CPU time per client."""
+
+    def each(name: str, phase: str) -> float:
+        found = figures[name][phase]
+        return float(found["cpu"]) / float(found["clients"])
+
+    lines = [
+        f"- syncd reaches {each(floor, phase) / each('syncd-pull', phase):.2f} of the {NAMES[floor]} in *{phase}*"
+        for floor in ("floor-record", "floor-page")
+        for phase in ("first", "again", "churn")
+    ]
+    lines += [
+        f"- {NAMES[name]} takes {each(name, phase) / each('syncd-pull', phase):.1f} times the CPU of syncd in *{phase}*"
+        for name in figures
+        if name.startswith("peer-")
+        for phase in ("first", "again", "churn")
+    ]
+    cycle = figures["syncd-cycle"]
+    pulls = 4 * each("syncd-pull", "again") * cycle["again"]["clients"]
+    lines += [
+        f"- a whole cycle of four systems without a change takes {cycle['again']['cpu'] / pulls:.2f} times the CPU of four pulls, "
+        f"and {cycle['again']['statements']:.0f} SQL statements for {cycle['again']['clients']:,.0f} clients",
+        f"- one changed client costs {changed(cycle) * 1000:.2f} ms of CPU in the whole cycle (seen in four systems)",
+    ]
+    return lines
+
+
+def changed(cycle: Figures) -> float:
+    """Seconds of CPU that one changed client costs beyond a cycle in which nothing changed."""
+    return float(cycle["churn"]["cpu"] - cycle["again"]["cpu"]) / max(cycle["churn"]["clients"] / 100, 1)
+
+
+def table(text: str) -> list[str]:
+    """The rows of a profile, without paths of this machine."""
+    rows = [re.sub(r"0x[0-9a-f]+", "0x...", line.rstrip()) for line in text.splitlines()]
+    start = next(number for number, line in enumerate(rows) if "ncalls" in line)
+    return [line for line in rows[start:] if line]
