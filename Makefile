@@ -60,6 +60,10 @@ lock: setup ## Resolve pyproject.toml anew into requirements.lock and requiremen
 simulate: setup ## Run the simulation of whole lives of a tenant, longer than the tests do
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(JOBS) tests/simulation
 
+system: setup ## Run the process against every fault and switch, on both databases, and kill it at every request
+	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system
+	$(BIN)/python -m tests.system.kills
+
 clean: ## Remove .venv, caches and what the demo left
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist demo *.egg-info
 	find syncd tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +

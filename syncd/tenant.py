@@ -16,7 +16,6 @@ from syncd.core.model import Policy
 from syncd.engine import Engine
 from syncd.engine.operate import Operator
 from syncd.errors import SyncdError
-from syncd.providers.http import Http
 from syncd.store import Store, open_store, utc_now
 
 
@@ -94,6 +93,8 @@ def open_tenant(
 
 def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> providers.Provider:
     """The provider of one system, with its one door to the network."""
+    from syncd.providers.http import Http  # noqa: PLC0415 - a third of a second that only what goes out needs
+
     made = providers.load(settings.provider)
     rate: float | None = getattr(made, "requests_per_second", None)
     http = Http(settings, made.default_base_url, requests_per_second=rate, stop=stop)

@@ -9,17 +9,7 @@ from importlib.metadata import version
 
 import click
 
-from syncd.cli.act import drop, refuse, release, resolve, retry
-from syncd.cli.applying import apply_command
-from syncd.cli.cycle import check, plan, sync
-from syncd.cli.database import db
-from syncd.cli.demo import demo
 from syncd.cli.frame import Call, Front
-from syncd.cli.logs import log_command
-from syncd.cli.look import clients, links, records, show
-from syncd.cli.play import sandbox
-from syncd.cli.service import run
-from syncd.cli.status import conflicts, holds, outbox, status
 
 __all__ = ["front"]
 
@@ -40,8 +30,32 @@ def front(context: click.Context, config: str | None, tenant: str | None, *, as_
     context.obj = Call(config, tenant, as_json)
 
 
-for _command in (
-    *(sync, plan, apply_command, check, status, clients, show, records, links, conflicts, resolve, holds, release, refuse),
-    *(outbox, retry, drop, log_command, db, run, sandbox, demo),
-):
-    front.add_command(_command)
+front.places = {
+    "sync": "cycle:sync",
+    "plan": "cycle:plan",
+    "apply": "applying:apply_command",
+    "check": "cycle:check",
+    "status": "status:status",
+    "clients": "look:clients",
+    "show": "look:show",
+    "records": "look:records",
+    "links": "look:links",
+    "conflicts": "status:conflicts",
+    "resolve": "act:resolve",
+    "holds": "status:holds",
+    "release": "act:release",
+    "refuse": "act:refuse",
+    "outbox": "status:outbox",
+    "retry": "act:retry",
+    "drop": "act:drop",
+    "undo": "taking_back:undo",
+    "why": "tracing:why_command",
+    "history": "tracing:history_command",
+    "verify": "verifying:verify_command",
+    "export": "exporting:export_command",
+    "log": "logs:log_command",
+    "db": "database:db",
+    "run": "service:run",
+    "sandbox": "play:sandbox",
+    "demo": "demo:demo",
+}

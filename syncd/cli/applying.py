@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import click
 
-from syncd import log, report
+from syncd import log
 from syncd.cli import output
 from syncd.cli.frame import DONE, FAILED, Call, actor, options, scene, usage
 from syncd.engine.applying import Document, apply, check, read
+from syncd.report.acts import applied
 from syncd.tenant import open_tenant
 
 FILE_BYTES_MAX: Final = 1 << 30
@@ -44,7 +45,7 @@ def apply_command(call: Call, file: Path) -> int:
         check(one.store, document, tenant.policy.digest, one.engine.clock())
         with one.store.hold_lock():
             cycle, outcomes = apply(one.engine, document, actor())
-    result = report.applied(tenant.name, document["plan"], cycle, outcomes)
+    result = applied(tenant.name, document["plan"], cycle, outcomes)
     if call.json:
         output.document(result)
     else:

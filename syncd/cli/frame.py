@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Concatenate, Final, NoReturn, ParamSpec
 
 import click
@@ -92,7 +94,37 @@ def options(function: Callable[Concatenate[Call, Options], int]) -> Callable[Opt
 
 
 class Front(click.Group):
-    """The group of all commands; the one place where errors become words and exit codes."""
+    """The group of all commands; the one place where errors become words and exit codes.
+
+    places: name of a command -> `module:attribute` in this package; a command is loaded when it is asked for, because a few of
+    them need a web server or simulated systems, and most do not.
+    """
+
+    places: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def commands(self) -> dict[str, click.Command]:
+        """Every command, loaded."""
+        return {name: self._load(name) for name in self.places}
+
+    @commands.setter
+    def commands(self, commands: Mapping[str, click.Command]) -> None:
+        """Click begins with none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands; loads none."""
+        del ctx
+        return sorted(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        del ctx
+        return self._load(cmd_name) if cmd_name in self.places else None
+
+    def _load(self, name: str) -> click.Command:
+        module, _, attribute = self.places[name].partition(":")
+        command: click.Command = getattr(import_module(f"{__package__}.{module}"), attribute)
+        return command
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import click
 
-from syncd import report
 from syncd.cli import output
 from syncd.cli.act import NEXT_CYCLE
 from syncd.cli.frame import DONE, FAILED, Call, actor, consent, locate, options, scene, usage
 from syncd.engine.undo import Fate, Undo
+from syncd.report.acts import undone
 from syncd.store import Store
 from syncd.tenant import open_tenant
 
@@ -42,11 +42,11 @@ def undo(call: Call, what: str, *, yes: bool) -> int:
         hand = Undo(one.store, one.engine.clock, actor())
         systems, context = one.engine.systems, tenant.policy.context
         if not yes:
-            inverse = report.undone(tenant.name, what, hand.inverse(what, systems, context))
+            inverse = undone(tenant.name, what, hand.inverse(what, systems, context))
             _show(inverse, err=True)
             if any(step["fate"] == Fate.UNDONE for step in inverse["changes"]):
                 consent("Set these values back?", given=yes)
-        document = report.undone(tenant.name, what, hand.undo(what, systems, context))
+        document = undone(tenant.name, what, hand.undo(what, systems, context))
     if call.json:
         output.document(document)
     else:

@@ -112,6 +112,8 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Merge unit -> its parts, in order. A unit with one part is a single field of the same name."""
 
+_GROUPS: Final = frozenset(unit for unit, parts in UNITS.items() if len(parts) > 1)
+
 SECRET_FIELDS: Final = frozenset({"iban", "bic"})
 """Never shown in a log, an error or a metric, not even as a sample."""
 
@@ -121,7 +123,7 @@ ADDRESS_CORE: Final = ("address_line1", "postal_code", "city", "country")
 
 def is_group(unit: str) -> bool:
     """Whether the unit's value is a mapping of parts (`name`, `address`)."""
-    return len(UNITS.get(unit, ())) > 1
+    return unit in _GROUPS
 
 
 def unit_of(field: str) -> str:
@@ -299,9 +301,16 @@ class Policy:
     write_budget: int = 3
     write_budget_cycles: int = 10
     digest: str = ""
+    _rules: dict[str, FieldPolicy] = dataclass_field(default_factory=dict, init=False, repr=False, compare=False)
 
     def field(self, unit: str) -> FieldPolicy:
-        """The rule of a unit, with the order of the systems completed by the order of the file."""
+        """The rule of a unit, with the order of the systems completed by the order of the file; made once."""
+        known = self._rules.get(unit)
+        if known is None:
+            known = self._rules[unit] = self._rule(unit)
+        return known
+
+    def _rule(self, unit: str) -> FieldPolicy:
         given = self.fields.get(unit, FieldPolicy())
         names = tuple(system.name for system in self.systems)
         order = given.order + tuple(name for name in names if name not in given.order)

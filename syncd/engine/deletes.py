@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STRONG_KEYS = frozenset({"siren", "siret", "reg", "vat", "email"})
 """Identifiers by which the survivor of a merge made inside a system is found."""
 
+WALKS_BACK = 500
+"""Walks looked back over for the one in which a deleted record was listed last."""
+
 _log = log.get("deletes")
 
 
@@ -57,6 +60,7 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
     clients = {(row.system, row.external_id): row for row in gone}
     links = {external_id: tx.link(system, external_id) for _, external_id in clients}
     held = _held(tx, system, gone, links, scope)
+    seen_in = {walk.walk: walk.cycle for walk in tx.walks(system, WALKS_BACK)}
     accepted = 0
     for row in gone:
         link = links[row.external_id]
@@ -70,7 +74,7 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
         survivor = _survivor(tx, row, scope)
         if survivor is not None:
             _propose_merge(tx, bundle, row, survivor, scope)
-        elif edited := _edited_since(tx, bundle, row):
+        elif edited := _edited_since(tx, bundle, row, seen_in.get(row.walk or "")):
             _edit_wins(tx, bundle, row, edited, scope)
         else:
             _archive(tx, bundle, row, scope)
@@ -161,12 +165,16 @@ def _propose_merge(tx: Tx, bundle: Bundle, row: RecordRow, survivor: tuple[str, 
         tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.MERGE, row.system, reason, items, scope.now, key))
 
 
-def _edited_since(tx: Tx, bundle: Bundle, row: RecordRow) -> list[ChangeRow]:
-    """Edits of the client made in other systems that the deleted record had not shown yet when it was last seen."""
+def _edited_since(tx: Tx, bundle: Bundle, row: RecordRow, seen_in: str | None) -> list[ChangeRow]:
+    """Edits of the client seen in other systems after the cycle in which the deleted record was listed for the last time.
+
+    seen_in: that cycle. What was decided in it (such as the first data of the others) the record may never have shown, because its
+    system cannot hold it; that is nobody's edit against the delete.
+    """
     return [
         change
         for change in tx.changes(client=bundle.client.client, since=row.seen_at)
-        if change.system not in (row.system, "golden") and change.at > row.seen_at
+        if change.system not in (row.system, "golden") and change.at > row.seen_at and change.cycle != seen_in
     ]
 
 

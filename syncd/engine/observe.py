@@ -1,7 +1,7 @@
 """The one door into the mirror: a page of a walk, a single read and the answer to a write all come in here.
 
 What we wrote is thereby what we have already seen, so an echo needs no flag. An older observation never replaces a newer one,
-and a reading that shows exactly what stood there before our own recent write is not believed until it has had time to settle.
+and a listing that shows again what a field showed until a moment ago is not believed until it has had time to settle.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from syncd.core.model import UNKNOWN, Fields, Value
 from syncd.store import RecordRow, RecordState
 
 if TYPE_CHECKING:
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from syncd.store import Tx
 
 WRITTEN = "_written"
-"""Key in a record's memory: our own last write, {"at": ISO time, "before": {field: value}}."""
+"""Key in a record's memory: our own last write, {"at": ISO time}."""
+
+EARLIER = "_earlier"
+"""Key in a record's memory: what its fields showed before they changed, {field: [[value, until when (ISO)], ...]}."""
+
+EARLIER_VALUES_MAX = 4
+"""Earlier values of one field that are remembered."""
 
 CREATED = "_created"
 """Key in a record's memory: the write by which syncd made this record."""
@@ -130,10 +137,12 @@ def _row(
     memories: Mapping[str, Mapping[str, Any]],
 ) -> RecordRow:
     kept = _kept(old.memory if old else {}, memories.get(listed.external_id, {}))
-    engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED) if key in kept}
+    engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED, EARLIER) if key in kept}
     reading = system.provider.read(listed, kept)
     fields = reading.fields
     unchanged = old is not None and old.fields == fields and old.state is RecordState.PRESENT
+    if old is not None and old.fields != fields:
+        engine_own[EARLIER] = _earlier(old, fields, now)
     return RecordRow(
         system=system.name,
         external_id=listed.external_id,
@@ -165,22 +174,32 @@ def _kept(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_stale(old: RecordRow, new: RecordRow, asked_at: datetime, stale_read_seconds: float) -> bool:
-    """Whether a field shows again exactly what stood there before our own write, too soon to be believed."""
-    written = old.memory.get(WRITTEN)
-    if not isinstance(written, dict):
+    """Whether a field shows again what it showed until a moment ago, too soon to be believed: a copy of the system may lag behind."""
+    earlier = old.memory.get(EARLIER)
+    if not isinstance(earlier, Mapping):
         return False
-    at = datetime.fromisoformat(str(written["at"]))
-    if asked_at - at >= timedelta(seconds=stale_read_seconds):
-        return False
+    window = timedelta(seconds=stale_read_seconds)
     return any(
-        field in new.fields and new.fields[field] == value and old.fields.get(field) != value
-        for field, value in written["before"].items()
+        new.fields.get(field, UNKNOWN) == value and asked_at - datetime.fromisoformat(str(until)) < window
+        for field, values in earlier.items()
+        if new.fields.get(field, UNKNOWN) != old.fields.get(field, UNKNOWN)
+        for value, until in values
     )
 
 
-def written_memory(at: datetime, before: Mapping[str, Any]) -> dict[str, Any]:
-    """What to remember of our own write, for `stale_read`."""
-    return {WRITTEN: {"at": at.isoformat(), "before": dict(before)}}
+def _earlier(old: RecordRow, fields: Fields, now: datetime) -> dict[str, list[list[Value]]]:
+    """What the fields of a record showed before they changed, and until when; the last few values of each."""
+    known = old.memory.get(EARLIER)
+    kept: dict[str, list[list[Value]]] = {field: list(values) for field, values in known.items()} if isinstance(known, Mapping) else {}
+    for field, value in old.fields.items():
+        if fields.get(field, UNKNOWN) != value:
+            kept[field] = [*kept.get(field, []), [value, now.isoformat()]][-EARLIER_VALUES_MAX:]
+    return kept
+
+
+def written_memory(at: datetime) -> dict[str, Any]:
+    """What to remember of our own write: nobody is still typing what changed with it."""
+    return {WRITTEN: {"at": at.isoformat()}}
 
 
 def created_memory(write: str) -> dict[str, Any]:

@@ -319,7 +319,7 @@ def _account(tx: Tx, row: HoldRow) -> None:
             record = tx.records(link.system, [link.external_id]).get(link.external_id)
             if link.system == item["system"] and record is not None:
                 unit = str(item["field"])
-                base = replace(link.bases.get(unit, Base()), seen=unit_value(record.fields, unit))
+                base = replace(link.bases.get(unit, Base()), seen=unit_value(record.fields, unit), agreed=UNKNOWN)
                 tx.put_links([replace(link, bases={**link.bases, unit: base})])
 
 

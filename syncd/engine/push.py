@@ -17,14 +17,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from anyascii import anyascii
-
 from syncd import log
 from syncd.core.model import (
     UNKNOWN,
     Action,
     Fields,
-    Maybe,
     Policy,
     Value,
     parts_of,
@@ -33,6 +30,7 @@ from syncd.core.model import (
     units_in,
 )
 from syncd.engine import trail
+from syncd.engine.answers import FILLED_IN, baseline, resembles
 from syncd.engine.observe import created_memory, digest, mark_missing, observe, written_memory
 from syncd.engine.pull import new_system
 from syncd.errors import (
@@ -67,11 +65,6 @@ if TYPE_CHECKING:
 
 BATCH = 50
 """Writes fetched from the outbox at a time."""
-
-FILLED_IN = frozenset(
-    {"archived", "currency", "kind", "language", "marketing_consent", "payment_terms_days", "tax_exempt"}
-)
-"""Units that systems fill in by themselves when a record is made: not somebody's edit of a record that was found again."""
 
 BACKOFF_SECONDS_FIRST = 2.0
 BACKOFF_SECONDS_MAX = 3600.0
@@ -217,27 +210,12 @@ def adopt(
         elif sent:
             bases[unit] = baseline(lane.system.provider.project(unit, agreed, golden), shown, agreed)
         elif unit in FILLED_IN and shown is not True:
-            bases[unit] = Base(seen=shown, agreed=agreed)
+            bases[unit] = Base(seen=shown) if agreed is not None else Base(seen=shown, agreed=None)
     link = LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)
     tx.put_links([link])
     trail.linked(tx, [link], at=now, cycle=lane.cycle)
     tx.put_writes([replace(row, state=WriteState.DONE, external_id=listed.external_id, done_at=now, error=None)])
     tx.mark_dirty([row.client])
-
-
-def baseline(sent: Value, shown: Maybe, agreed: Value) -> Base:
-    """The base of a unit of a record that was found again and shows something else than was sent: what was sent.
-
-    Except where it shows nothing for a value: the system did not take it (nobody emptied it), and golden is to be written there.
-    """
-    if not isinstance(sent, dict) or not isinstance(shown, dict):
-        return Base(seen=None) if _is_nothing(shown) else Base(seen=sent, agreed=agreed)
-    refused = [part for part, value in sent.items() if _is_nothing(shown.get(part)) and not _is_nothing(value)]
-    return Base(seen={**sent, **dict.fromkeys(refused)}) if refused else Base(seen=sent, agreed=agreed)
-
-
-def _is_nothing(value: Maybe) -> bool:
-    return value is UNKNOWN or value in (None, "")
 
 
 def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields) -> bool:
@@ -246,22 +224,6 @@ def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields) -> b
     if lane.system.same(unit, golden)(value, wanted):
         return True
     return resembles(value, wanted)
-
-
-def resembles(shown: Value, wanted: Value) -> bool:
-    """Whether a system may have made `shown` out of `wanted` by itself: cut, re-cased, stripped of marks or blanks."""
-    if isinstance(shown, dict) or isinstance(wanted, dict):
-        pair = (shown if isinstance(shown, dict) else {}, wanted if isinstance(wanted, dict) else {})
-        return all(resembles(pair[0].get(part), pair[1].get(part)) for part in pair[0] or pair[1])
-    if not isinstance(shown, str) or not isinstance(wanted, str):
-        return shown == wanted or (shown in (None, "") and wanted in (None, ""))
-    left, right = _skeleton(shown), _skeleton(wanted)
-    return bool(left) and right.startswith(left)
-
-
-def _skeleton(text: str) -> str:
-    """The letters and digits of a text, without case and accents: what a system's own re-spelling leaves alone."""
-    return "".join(character for character in anyascii(text).casefold() if character.isalnum())
 
 
 def _remembered(system: System, row: WriteRow) -> dict[str, Any]:
@@ -297,7 +259,7 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
     else:
         answer = lane.system.provider.update(current, patch, golden, reading.memory)
         with lane.store.writing() as tx:
-            _updated(tx, lane, row, answer, reading.fields, golden, sent_at=sent_at)
+            _updated(tx, lane, row, answer, golden, sent_at=sent_at)
         if row.action is Action.ARCHIVE:
             pushed.archived += 1
         else:
@@ -326,13 +288,10 @@ def _is_what_the_plan_saw(system: System, now: Fields, then: Fields, golden: Fie
     return True
 
 
-def _updated(
-    tx: Tx, lane: Lane, row: WriteRow, answer: Listed, before: Fields, golden: Fields, *, sent_at: datetime
-) -> None:
+def _updated(tx: Tx, lane: Lane, row: WriteRow, answer: Listed, golden: Fields, *, sent_at: datetime) -> None:
     """Observe the answer. A unit that shows a form of what was sent is agreed; one that did not move is tried again within its budget."""
     now = lane.clock()
-    touched = {name: before[name] for name in row.fields if name in before}
-    memory = {**written_memory(now, touched), **_remembered(lane.system, row)}
+    memory = {**written_memory(now), **_remembered(lane.system, row)}
     observe(tx, lane.system, [answer], asked_at=sent_at, now=now, memories={answer.external_id: memory})
     record = tx.records(lane.system.name, [answer.external_id])[answer.external_id]
     link = tx.link(lane.system.name, answer.external_id)

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from syncd import log
-from syncd.core.model import BrakeKind
+from syncd.core.model import BrakeKind, unit_value, units_in
 from syncd.engine import trail
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
-from syncd.engine.decide import Draft, Scope, decide, mass_changes
+from syncd.engine.decide import GATHERED, Draft, Scope, decide, mass_changes
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.store import (
     Bundle,
@@ -89,9 +89,21 @@ def _brake(transactions: Transactions, scope: Scope) -> tuple[Scope, int]:
             if not held and len(clients) <= limit and not mass.counts:
                 break
             for bundle in tx.bundles(clients):
-                mass.add(mass_changes(decide(bundle, scope)))
+                if bundle.client.fields and not is_still(bundle):
+                    mass.add(mass_changes(decide(bundle, scope)))
         barred, number = settle_brakes(tx, mass, scope)
     return replace(scope, barred=scope.barred | barred), number
+
+
+def is_still(bundle: Bundle) -> bool:
+    """Whether every system shows of a client exactly what it showed when it was last decided: then none of them edits it."""
+    return all(
+        unit in link.bases and link.bases[unit].seen == unit_value(record.fields, unit)
+        for link, record in bundle.sides
+        if record is not None
+        for unit in units_in(record.fields)
+        if unit not in GATHERED
+    )
 
 
 def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from syncd.core.model import Context, Fields, Raw, Value
-from syncd.providers.http import Http
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Provider(Protocol):
         ...
 
 
-Factory = Callable[[Settings, Http], Provider]
+Factory: TypeAlias = "Callable[[Settings, Http], Provider]"
 
 REGISTRY: Mapping[str, str] = {
     "tiime": "syncd.providers.tiime:Tiime",

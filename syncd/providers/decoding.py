@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import chain
 from typing import Final, NoReturn
 from urllib.parse import quote
 
@@ -32,6 +33,8 @@ MAX_DIGITS: Final = 60
 MAX_EXPONENT: Final = 300
 MAX_TEXT_BYTES: Final = 100_000
 MAX_ID_CHARACTERS: Final = 200
+NOTHING: Final[Mapping[str, str]] = {}
+"""No headers, no parameters."""
 _STRETCH_BYTES: Final = MAX_TEXT_BYTES // 2
 """A text beyond `MAX_TEXT_BYTES` fills at least one of the stretches of this length into which its body can be cut."""
 
@@ -166,10 +169,14 @@ def _check(value: Value, body: bytes) -> None:
         message = "a number in it has too many digits"
         raise Unreadable(message)
     for _ in range(MAX_DEPTH):
-        values = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
-        if long_run and any(map(_is_long, values)):
-            message = "a number in it has too many digits"
-            raise Unreadable(message)
+        values: Iterable[Value] = chain.from_iterable(
+            item.values() if isinstance(item, dict) else item for item in level
+        )
+        if long_run:
+            values = list(values)
+            if any(map(_is_long, values)):
+                message = "a number in it has too many digits"
+                raise Unreadable(message)
         level = [inner for inner in values if type(inner) is dict or type(inner) is list]
         if not level:
             return

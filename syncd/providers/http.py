@@ -57,7 +57,7 @@ from syncd.errors import (
     UnknownOutcome,
 )
 from syncd.providers import decoding
-from syncd.providers.decoding import segment
+from syncd.providers.decoding import NOTHING, segment
 from syncd.providers.outcomes import Explained, Question, Received, decoded, explain_plainly, judge
 from syncd.providers.pace import Pace
 from syncd.providers.wire import Bounded, bound
@@ -83,7 +83,6 @@ BREAKER_SECONDS: Final = 3.0
 MAX_CONNECTIONS: Final = 16
 KEEP_ALIVE_SECONDS: Final = 5.0
 """Short, so that a connection which the system is about to close is not chosen for a write."""
-NOTHING: Final[Mapping[str, str]] = {}
 
 # httpx names whole URLs at INFO and httpcore whole headers at DEBUG: neither may reach a log.
 logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -16,14 +16,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import FIELDS, UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean
 from syncd.errors import Duplicate, Gone, Malformed, Rejected
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.decoding import unsound
-from syncd.providers.http import Http
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 Form = Callable[[Value], Value]
 

@@ -21,15 +21,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
-from syncd.providers.decoding import identity, sift, unsound
-from syncd.providers.http import Answer, Http, segment
+from syncd.providers.decoding import identity, segment, sift, unsound
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Answer, Http
 
 AUTH_URL: Final = "https://auth0.tiime.fr/oauth/token"
 CLIENT_ID: Final = "iEbsbe3o66gcTBfGRa012kj1Rb6vjAND"

@@ -15,7 +15,6 @@ from typing import Final, Protocol, TypeVar
 
 from syncd.core.model import Value
 from syncd.engine import CycleReport, Finding, PlanReport, Quiet, calls
-from syncd.engine.applying import Applied
 from syncd.report.rows import (
     Document,
     client_document,
@@ -50,7 +49,6 @@ __all__ = [
     "COUNTED",
     "STANDINGS",
     "Document",
-    "applied",
     "clients",
     "conflict_document",
     "conflicts",
@@ -272,26 +270,6 @@ def plan(tenant: str, config_digest: str, found: PlanReport, at: datetime) -> Do
         "holds": [hold_document(tenant, row) for row in found.holds],
         "calls": found.calls,
     }
-
-
-def applied(tenant: str, plan_id: str, cycle: str, outcomes: Iterable[Applied]) -> Document:
-    """What became of each write of a plan: done, stale, waiting, in_doubt or parked."""
-    writes = [
-        {
-            **(write_document(tenant, each.write) if each.write is not None else each.planned),
-            "planned": each.planned["write"],
-            "outcome": each.outcome,
-            "outcome_reason": each.reason,
-        }
-        for each in outcomes
-    ]
-    counts = Counter(write["outcome"] for write in writes)
-    totals = {
-        "done": counts["done"],
-        "stale": counts["stale"],
-        "unfinished": counts.total() - counts["done"] - counts["stale"],
-    }
-    return {"tenant": tenant, "plan": plan_id, "cycle": cycle, **totals, "writes": writes}
 
 
 def findings(tenant: str, found: Iterable[Finding]) -> Document:

@@ -153,6 +153,15 @@ def link(work: Work, system: str, external_id: str) -> LinkRow | None:
     return work.row(LinkRow, tables.links, column.system == system, column.external_id == external_id)
 
 
+def owners(work: Work, system: str, ids: Collection[str]) -> dict[str, str]:
+    """Record -> its client, for some records of one system; records without a client are left out."""
+    column = tables.links.c
+    found = select(column.external_id, column.client).where(
+        column.system == system, work.among(column.external_id, ids)
+    )
+    return {row[0]: row[1] for row in work.run(found)}
+
+
 def links_of(work: Work, ids: Collection[str]) -> dict[str, list[LinkRow]]:
     """Client -> its links by system and external id; clients without one are left out."""
     grouped: dict[str, list[LinkRow]] = {}
@@ -188,6 +197,13 @@ def standings(work: Work, identifier: str | None = None) -> list[Standing]:
     """Where one client or all stand, by client and system."""
     where = [] if identifier is None else [tables.standings.c.client == identifier]
     return work.rows(Standing, tables.standings, *where)
+
+
+def standings_in(work: Work, system: str, ids: Collection[str]) -> dict[str, Standing]:
+    """Client -> where it stands in one system, for some clients."""
+    column = tables.standings.c
+    where = (column.system == system, work.among(column.client, ids))
+    return {row.client: row for row in work.rows(Standing, tables.standings, *where)}
 
 
 def counts(work: Work) -> dict[str, dict[str, int]]:

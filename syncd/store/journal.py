@@ -95,6 +95,13 @@ def hold(work: Work, identifier: str) -> HoldRow | None:
     return work.row(HoldRow, tables.holds, tables.holds.c.hold == identifier)
 
 
+def holds_of(work: Work, client: str) -> list[HoldRow]:
+    """Holds of every state that name a client, oldest first."""
+    return work.rows(
+        HoldRow, tables.holds, _names(tables.holds.c["items"], f'"{client}"'), order=[tables.holds.c.number]
+    )
+
+
 def is_held(work: Work, key: str) -> bool:
     """Whether a hold of this key is open."""
     column = tables.holds.c

@@ -9,7 +9,20 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, delete, distinct, func, null, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    delete,
+    distinct,
+    func,
+    null,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+    update,
+)
 
 from syncd.store import tables
 from syncd.store.clients import mark_dirty_by_records
@@ -19,6 +32,9 @@ from syncd.store.work import Work, names_of
 
 GONE_CONFIRMATIONS: Final = 2
 """How often a system must have said that a record is gone before it is believed."""
+
+
+_STATES: Final = {state.value: state for state in RecordState}
 
 
 class Digest(NamedTuple):
@@ -66,9 +82,13 @@ def mirror(
 def digests(work: Work, system: str, ids: Collection[str]) -> dict[str, Digest]:
     """External id -> (digest, list digest, state) of the known ones."""
     record = tables.records.c
-    statement = select(record.external_id, record.digest, record.list_digest, record.state)
+    state = type_coerce(
+        record.state, Text
+    )  # a look-up for each record of a page, cheaper than what the column's type does
+    statement = select(record.external_id, record.digest, record.list_digest, state)
     statement = statement.where(record.system == system, work.among(record.external_id, ids))
-    return {row[0]: Digest(*row[1:]) for row in work.run(statement)}
+    found = work.run(statement).all()
+    return {key: Digest(digest, listed, _STATES[state]) for key, digest, listed, state in found}
 
 
 def put_records(work: Work, rows: Iterable[RecordRow]) -> None:
@@ -183,15 +203,23 @@ def by_keys(work: Work, keys: Collection[MatchKey], limit_per_key: int) -> list[
 
 
 def key_counts(work: Work, keys: Collection[MatchKey]) -> dict[MatchKey, int]:
-    """Key -> number of clients whose records show it; a record without a client counts as one. Zero is left out."""
+    """Key -> at least how many clients show it; a key that no record shows is left out.
+
+    That is the larger of the number of clients that linked records belong to, and of the records of one system: records of
+    several systems that belong to nobody yet may well be one client.
+    """
     record, link = tables.match_keys.c, tables.links.c
     wanted = work.pairs(_indexable(keys))
-    holder = case((link.client.is_not(None), link.client), else_="?" + record.system + ":" + record.external_id)
-    joined = tables.match_keys.join(wanted, and_(record.kind == wanted.c.a, record.value == wanted.c.b)).outerjoin(
-        tables.links, and_(record.system == link.system, record.external_id == link.external_id)
-    )
-    statement = select(record.kind, record.value, func.count(distinct(holder))).select_from(joined)
-    return {(kind, value): count for kind, value, count in work.run(statement.group_by(record.kind, record.value))}
+    shown = tables.match_keys.join(wanted, and_(record.kind == wanted.c.a, record.value == wanted.c.b))
+    linked = shown.join(tables.links, and_(record.system == link.system, record.external_id == link.external_id))
+    clients = select(record.kind, record.value, func.count(distinct(link.client))).select_from(linked)
+    systems = select(record.kind, record.value, record.system, func.count()).select_from(shown)
+    counts: dict[MatchKey, int] = {}
+    for kind, value, count in work.run(clients.group_by(record.kind, record.value)):
+        counts[(kind, value)] = count
+    for kind, value, _, count in work.run(systems.group_by(record.kind, record.value, record.system)):
+        counts[(kind, value)] = max(counts.get((kind, value), 0), count)
+    return counts
 
 
 def _indexable(keys: Collection[MatchKey]) -> set[MatchKey]:

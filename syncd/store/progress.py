@@ -78,3 +78,10 @@ def walks(work: Work, system: str | None = None, limit: int | None = None) -> li
     """Walks of one system or of all, newest first."""
     where = [] if system is None else [tables.walks.c.system == system]
     return work.rows(WalkRow, tables.walks, *where, order=[tables.walks.c.number.desc()], limit=limit)
+
+
+def walk_in(work: Work, cycle: str, system: str) -> WalkRow | None:
+    """The walk of a system in one cycle."""
+    walk = tables.walks.c
+    where = (walk.system == system, walk.cycle == cycle)
+    return next(iter(work.rows(WalkRow, tables.walks, *where, order=[walk.number.desc()], limit=1)), None)

@@ -8,17 +8,16 @@ from __future__ import annotations
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import BigInteger, Connection, Text, cast, update
+from sqlalchemy import BigInteger, Connection, Text, cast, column, inspect, select, table, update
 
 from syncd.errors import StoreError
 from syncd.store import tables
 from syncd.store.dialects import Backend, translated
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic keeps its context in the module: two migrations in one process would run in each other's database."""
@@ -35,11 +34,14 @@ def migrations_folder() -> Path:
 
 
 @cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def revisions() -> tuple[str, ...]:
+    """Every revision, in order: the number with which the name of its file begins. Alembic itself takes long to load."""
+    return tuple(sorted(path.name.partition("_")[0] for path in (migrations_folder() / "versions").glob("[0-9]*_*.py")))
 
 
 def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - a third of a second, and hardly ever needed
+
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -48,11 +50,10 @@ def _config() -> Config:
 
 def head() -> str:
     """The revision this code works with."""
-    revision = _scripts().get_current_head()
-    if revision is None:
+    if not revisions():
         message = "there are no migrations: syncd is not completely installed"
         raise StoreError(message)
-    return revision
+    return revisions()[-1]
 
 
 def revision_of(backend: Backend) -> str | None:
@@ -64,7 +65,9 @@ def revision_of(backend: Backend) -> str | None:
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(select(column("version_num")).select_from(table("alembic_version")))
 
 
 def ensure(backend: Backend, *, upgrade: bool) -> None:
@@ -83,6 +86,8 @@ def ensure(backend: Backend, *, upgrade: bool) -> None:
         if before == head():
             return
         _refuse_unknown(backend, before)
+        from alembic import command  # noqa: PLC0415 - see _config
+
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -91,8 +96,7 @@ def ensure(backend: Backend, *, upgrade: bool) -> None:
 
 
 def _refuse_unknown(backend: Backend, revision: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in revisions():
         message = (
             f"{backend.place} has schema {revision}, which is newer than this syncd ({head()}): install a newer syncd"
         )

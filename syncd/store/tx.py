@@ -25,6 +25,7 @@ class Tx(Work):
     put_walk = _progress.put_walk
     last_walks = _progress.last_walks
     walks = _progress.walks
+    walk_in = _progress.walk_in
 
     records = _mirror.records
     mirror = _mirror.mirror
@@ -54,12 +55,14 @@ class Tx(Work):
     bundles = _clients.bundles
     put_links = _clients.put_links
     link = _clients.link
+    owners = _clients.owners
     links_of = _clients.links_of
     forget_records = _clients.forget_records
     links_since = _clients.links_since
     move_links = _clients.move_links
     put_standings = _clients.put_standings
     standings = _clients.standings
+    standings_in = _clients.standings_in
     counts = _clients.counts
     drop_standings = _clients.drop_standings
     add_apart = _clients.add_apart
@@ -84,6 +87,7 @@ class Tx(Work):
     put_hold = _journal.put_hold
     holds = _journal.holds
     hold = _journal.hold
+    holds_of = _journal.holds_of
     is_held = _journal.is_held
     hold_by_key = _journal.hold_by_key
     add_audit = _journal.add_audit

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Dialect, Executable, FromClause, Table, select
 from sqlalchemy.exc import SQLAlchemyError, StatementError
@@ -18,7 +17,6 @@ from syncd.store.dialects import Backend, described
 Row = TypeVar("Row")
 
 
-@lru_cache(maxsize=256)
 def names_of(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a row class, in order."""
     return tuple(field.name for field in fields(kind))
@@ -123,9 +121,15 @@ class _Upsert:
     columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
 
 
-@lru_cache(maxsize=256)
+_UPSERTS: Final[dict[tuple[str, str, tuple[str, ...]], _Upsert]] = {}
+"""By dialect, table and columns; the stores of all tenants share them."""
+
+
 def _upsert(backend: Backend, dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Upsert:
-    """The statement that puts these columns of a table."""
+    """The statement that puts these columns of a table, compiled once."""
+    known = _UPSERTS.get((dialect.name, table.name, names))
+    if known is not None:
+        return known
     statement = backend.insert(table)
     key = list(table.primary_key.columns)
     replaced = {name: statement.excluded[name] for name in names if not table.c[name].primary_key}
@@ -135,9 +139,11 @@ def _upsert(backend: Backend, dialect: Dialect, table: Table, names: tuple[str, 
         statement = statement.on_conflict_do_nothing(index_elements=key)
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     order = tuple(getattr(compiled, "positiontup", None) or names)
-    return _Upsert(
+    made = _Upsert(
         str(compiled), tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order)
     )
+    _UPSERTS[(dialect.name, table.name, names)] = made
+    return made
 
 
 def values_of(table: Table, rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -118,7 +118,7 @@ def make_engine(task: Task, store: Store, systems: int) -> Engine:
 
 
 def syncd(task: Task, *, systems: int = 0) -> dict[str, Any]:
-    """syncd itself: one system pulled into the mirror, or (systems > 0) the whole cycle of so many linked systems."""
+    """The product itself: one system pulled into the mirror, or (systems > 0) the whole cycle of so many linked systems."""
     statements = 0
 
     def count(*_: object) -> None:

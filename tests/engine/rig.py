@@ -100,6 +100,14 @@ class Rig:
         store.close()
         return found
 
+    def matches(self) -> list[str]:
+        """By what each record was linked."""
+        store = self.store()
+        with store.reading() as tx:
+            links = tx.links_of([row.client for row in tx.clients()])
+        store.close()
+        return [link.matched_by for mine in links.values() for link in mine]
+
     def writes(self, *states: Any) -> list[WriteRow]:
         store = self.store()
         with store.reading() as tx:

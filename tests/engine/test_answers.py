@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncd.engine.push import baseline, resembles
+from syncd.engine.answers import baseline, resembles
 from syncd.store import Base
 
 

@@ -204,3 +204,23 @@ def test_archiving_many_at_once_is_held(tmp_path: Path) -> None:
     rig.operate().release(hold.hold)
     rig.settle()
     assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 7
+
+
+def test_four_systems_that_agree_are_linked_by_email_and_name(tmp_path: Path) -> None:
+    """A client that every one of four systems knows already, by e-mail and name alone, is one client and not a shared address."""
+    rig = make_rig(tmp_path, ("a", "b", "c", "d"))
+    for world in rig.worlds.values():
+        world.add(name="Jeanne Martin", email="jeanne@martin.fr")
+    assert writes(rig.cycle()) == 0
+    assert rig.holds() == []
+    assert len(rig.clients()) == 1
+
+
+def test_an_email_of_many_clients_proves_nothing(tmp_path: Path) -> None:
+    """An address that more than three records of one system share links nobody by itself."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    for number in range(4):
+        rig.worlds["a"].add(name=f"Boutique {chr(65 + number)}", email="info@galerie.fr", phone="+33123456789")
+    rig.worlds["b"].add(name="Boutique A", email="info@galerie.fr")
+    rig.cycle()
+    assert "email and name" not in rig.matches()

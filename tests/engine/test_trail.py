@@ -59,6 +59,7 @@ def test_what_a_person_decides_replays(tmp_path: Path) -> None:
     rig.settle()
     for hold in [hold for hold in rig.holds() if hold.kind in (HoldKind.LINK, HoldKind.MERGE)]:
         rig.operate().release(hold.hold)
+    assert assert_complete(rig).clients["c2"].merged_into == "c1"
     rig.settle()
     rig.worlds["a"].edit("1", name="Jan Dupont")
     rig.worlds["c"].edit("1", name="John Dupont")
@@ -101,3 +102,48 @@ def test_a_quiet_cycle_adds_nothing_to_the_trail(tmp_path: Path) -> None:
     with store.reading() as tx:
         assert tx.audit() == before
     store.close()
+
+
+def test_refusals_and_deletes_against_edits_replay(tmp_path: Path) -> None:
+    """A refused mass delete, an edit that wins over a delete and is created again come back."""
+    rig = make_rig(tmp_path)
+    for number in range(20):
+        rig.worlds["a"].add(name=f"Maison {chr(65 + number)}{chr(97 + number)}x", email=f"c{number}@example.fr")
+    rig.settle()
+    for number in range(1, 9):
+        rig.worlds["a"].remove(str(number))
+    for _ in range(3):
+        rig.cycle()
+    (hold,) = rig.holds()
+    rig.operate().refuse(hold.hold)
+    assert assert_complete(rig).links["a", "1"][1] is LinkState.GONE
+    rig.cycle()
+    assert_complete(rig)
+    rig.worlds["b"].remove("20")
+    rig.worlds["c"].edit("20", city="Lyon")
+    for _ in range(3):
+        rig.cycle()
+    told = assert_complete(rig)
+    assert told.links["b", "20"][1] is LinkState.GONE
+    conflict = rig.conflicts()[-1]
+    rig.operate().resolve(conflict.conflict, take="golden")
+    assert assert_complete(rig).links["b", "20"][1] is LinkState.APART
+    rig.settle()
+    told = assert_complete(rig)
+    assert told.links["b", "21"] == (told.links["b", "20"][0], LinkState.LINKED)
+
+
+def test_forgotten_records_replay(tmp_path: Path) -> None:
+    """After a change of scope the records that are out of sight are forgotten, in the trail as in the store."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.worlds["a"].add(name="ACME SARL", email="a@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Fictive", email="b@fictive.example")
+    rig.settle()
+    store = rig.store()
+    with store.writing(operator=True) as tx:
+        tx.set_meta("rebase:a", "yes")
+    store.close()
+    rig.worlds["a"].remove("2")
+    rig.cycle()
+    told = assert_complete(rig)
+    assert ("a", "2") not in told.links

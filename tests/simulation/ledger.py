@@ -10,6 +10,7 @@ back as a whole when it ends, so a crash inside of it leaves nothing behind.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -307,9 +308,10 @@ class LedgerTx:
         table, links = self._read("keys"), self._read("links")
         counted: dict[tuple[str, str], int] = {}
         for key in set(keys):
-            owners = {links[ref].client if ref in links else ref for ref, mine in table.items() if key in mine}
-            if owners:
-                counted[key] = len(owners)
+            refs = [ref for ref, mine in table.items() if key in mine]
+            if refs:
+                owners = {links[ref].client for ref in refs if ref in links}
+                counted[key] = max(len(owners), *Counter(system for system, _ in refs).values())
         return counted
 
     # -- clients, links --------------------------------------------------------------------------------------------

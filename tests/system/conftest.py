@@ -65,7 +65,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def make(launcher: Launcher, tmp_path: Path) -> Iterator[Make]:
-    """Makes a place with a sandbox of its own: make(clients=, seed=, switches=, adversarial=, database=, and keys of `write_config`)."""
+    """What makes a place with a sandbox of its own. It takes clients, seed, switches, adversarial, database, and keys of `write_config`."""
     with ExitStack() as stack:
 
         def made(*, database: str = "sqlite:///state", **given: Any) -> Place:

@@ -50,13 +50,16 @@ def told(look: Look) -> Iterator[str]:
 
 
 def counted(look: Look) -> Iterator[str]:
-    """in sync + pending + held + excluded + failing = clients, per system and for the tenant."""
+    """In sync + pending + held + excluded + failing = clients, per system and for the tenant."""
     tenant = look.tenant
     total = tenant["clients"]["total"]
     alive = [client for client in look.clients if client["state"] in ("active", "archived")]
     if total != len(alive):
         yield f"counts: status tells {total} clients, {len(alive)} are listed as active or archived"
-    for name, counts in [("tenant", tenant["clients"]), *((each["system"], each["counts"]) for each in tenant["systems"])]:
+    for name, counts in [
+        ("tenant", tenant["clients"]),
+        *((each["system"], each["counts"]) for each in tenant["systems"]),
+    ]:
         if sum(counts[key] for key in shapes.FIVE) != total:
             yield f"counts: {name}: {counts} do not sum to {total}"
     for each in tenant["systems"]:
@@ -155,18 +158,18 @@ def converged(place: Place, look: Look, takes: Takes) -> Iterator[str]:
     for client in look.clients:
         if client["state"] not in ("active", "archived"):
             continue
-        for system in modes:
+        for system, mode in modes.items():
             links = [link for link in client["links"] if link["system"] == system]
             live = [link for link in links if link["state"] == "linked" and (system, link["external_id"]) in raws]
             if not takes(system, client):
                 continue
             if not links:
-                yield from _absent(look, client, system, modes[system])
+                yield from _absent(look, client, system, mode)
             for link in live:
                 raw = raws[system, link["external_id"]]
                 differs = list(_differences(place, client, system, raw))
                 once = HOLDS[PROVIDER[system]]
-                hard = [each for each in differs if once[each] == "always" and modes[system] in ("sync", "update-only")]
+                hard = [each for each in differs if once[each] == "always" and mode in ("sync", "update-only")]
                 if differs and not hard:
                     drift[system].append(f"{client['client']} {differs}")
                 yield from (
@@ -182,7 +185,9 @@ def converged(place: Place, look: Look, takes: Takes) -> Iterator[str]:
 def _children(place: Place, system: str, raw: Raw) -> Raw | None:
     if system != "erp":
         return None
-    contacts = [row for row in place.sandbox.records("flowtly", "client-contacts") if _last(row["client"]) == str(raw["id"])]
+    contacts = [
+        row for row in place.sandbox.records("flowtly", "client-contacts") if _last(row["client"]) == str(raw["id"])
+    ]
     return {"contacts": contacts}
 
 
@@ -226,7 +231,11 @@ def _excused(look: Look, client: str, system: str, field: str) -> bool:
 def _absent(look: Look, client: Raw, system: str, mode: str) -> Iterator[str]:
     """A client without a record somewhere: because nothing is created there, the provider cannot hold it, or a row says why."""
     fields = client["fields"]
-    if client["state"] == "archived" or mode in ("observe", "update-only") or _excused(look, client["client"], system, "name"):
+    if (
+        client["state"] == "archived"
+        or mode in ("observe", "update-only")
+        or _excused(look, client["client"], system, "name")
+    ):
         return
     if system == "receipts" and not (
         fields.get("kind") == "person" and fields.get("given_name") and fields.get("family_name")
@@ -242,7 +251,9 @@ def _absent(look: Look, client: Raw, system: str, mode: str) -> Iterator[str]:
 
 def created_once(place: Place, look: Look) -> Iterator[str]:
     """Every record that syncd created belongs to a client, and there is one per client and system."""
-    owner = {(link["system"], link["external_id"]): client["client"] for client in look.clients for link in client["links"]}
+    owner = {
+        (link["system"], link["external_id"]): client["client"] for client in look.clients for link in client["links"]
+    }
     made: Counter[tuple[str, str]] = Counter()
     for entry in place.sandbox.journal(writes=True):
         if entry["method"] == "POST" and _is_main(entry):
@@ -267,9 +278,9 @@ def logged_once(look: Look) -> Iterator[str]:
     known: Counter[str] = Counter()
     for row in look.conflicts:
         values = [str(each["value"]) for each in row["candidates"]]
-        key = f"{row['client']} {row['field']} {row['kind']} base {row['base']} {sorted(zip([c['system'] for c in row['candidates']], values, strict=True))}"  # noqa: E501
+        key = f"{row['client']} {row['field']} {row['kind']} base {row['base']} {sorted(zip([c['system'] for c in row['candidates']], values, strict=True))}"
         known[key] += 1
-        if len(set(values)) < 2:  # noqa: PLR2004
+        if len(set(values)) < 2:
             yield f"conflict: {row['conflict']} has no two different candidates: {values}"
         if row["status"] == "decided" and not (row["decided_by"] and row["rule"]):
             yield f"conflict: {row['conflict']} does not say by what it was decided"
@@ -308,7 +319,9 @@ def still(place: Place, before: Look) -> Iterator[str]:
     for name in ("conflicts", "holds", "outbox"):
         if getattr(before, name) != getattr(after, name):
             yield f"quiet: a second cycle changed the {name}"
-    timeless = [[_without_times(row) for row in rows] for rows in (before.clients, after.clients, before.records, after.records)]
+    timeless = [
+        [_without_times(row) for row in rows] for rows in (before.clients, after.clients, before.records, after.records)
+    ]
     if timeless[0] != timeless[1] or timeless[2] != timeless[3]:
         yield "quiet: a second cycle changed clients or records"
     counts = [[each["counts"] for each in look.tenant["systems"]] for look in (before, after)]

@@ -1,4 +1,4 @@
-"""kill -9 at every request: `python -m tests.system.kills [--every N] [--jobs J] [--scenario NAME] [--database sqlite|postgresql]`.
+"""kill -9 at every request: `python -m tests.system.kills [--every N] [--jobs J] [--scenario NAME] [--server URL]`.
 
 For k = 1, 2, 3 ... the process is killed at its k-th request as the systems see it, in four variants, until a run ends without reaching k:
 
@@ -21,11 +21,15 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
 
 from syncd.sandbox import Sandbox, start
 from tests.system.judge import judge
@@ -84,18 +88,68 @@ class Trigger:
         self.fired.set()
 
 
-class Stand:
-    """One scenario, prepared once; every run starts from a copy."""
+class Files:
+    """A store in SQLite that can be put back to how it was."""
 
-    def __init__(self, launcher: Launcher, scenario: Scenario, folder: Path, database: str = "sqlite:///state") -> None:
+    url = "sqlite:///state"
+
+    def __init__(self, folder: Path) -> None:
+        self._state, self._kept = folder / "state", folder / "kept"
+
+    def keep(self) -> None:
+        """Remember the store as it is."""
+        if self._state.exists():
+            shutil.copytree(self._state, self._kept)
+
+    def bring_back(self) -> None:
+        """The store as it was remembered."""
+        shutil.rmtree(self._state, ignore_errors=True)
+        if self._kept.exists():
+            shutil.copytree(self._kept, self._state)
+
+    def close(self) -> None:
+        """Nothing is left to release."""
+
+
+class Databases:
+    """A store in a PostgreSQL database of its own that can be put back to how it was."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._name = f"kills_{uuid.uuid4().hex[:12]}"
+        self.url = urlsplit(server)._replace(path=f"/{self._name}").geturl()
+        self._run(f"CREATE DATABASE {self._name}")
+
+    def keep(self) -> None:
+        """Remember the store as it is."""
+        self._run(f"CREATE DATABASE {self._name}_kept TEMPLATE {self._name}")
+
+    def bring_back(self) -> None:
+        """The store as it was remembered."""
+        self._run(f"DROP DATABASE {self._name} WITH (FORCE)")
+        self._run(f"CREATE DATABASE {self._name} TEMPLATE {self._name}_kept")
+
+    def close(self) -> None:
+        """Remove both."""
+        for name in (self._name, f"{self._name}_kept"):
+            self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _run(self, statement: str) -> None:
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+class Stand:
+    """One scenario, prepared once; every run starts from a copy. server: of PostgreSQL; SQLite where there is none."""
+
+    def __init__(self, launcher: Launcher, scenario: Scenario, folder: Path, server: str | None = None) -> None:
         self.scenario = scenario
         self.sandbox = start(seed=scenario.seed, clients=scenario.clients)
-        self.place = Place(launcher, self.sandbox, folder, database, more=scenario.more)
+        self._store = Databases(server) if server else Files(folder)
+        self.place = Place(launcher, self.sandbox, folder, self._store.url, more=scenario.more)
         prepare(self.place, scenario)
         self.sandbox.snapshot("base")
-        self._kept = folder / "kept"
-        if (folder / "state").exists():
-            shutil.copytree(folder / "state", self._kept)
+        self._store.keep()
         self.expected: Raw = {}
         self.requests = 0
         self._cut: set[int] = set()
@@ -103,15 +157,14 @@ class Stand:
     def close(self) -> None:
         """Stop the sandbox."""
         self.sandbox.stop()
+        self._store.close()
 
     def reset(self, *, act: bool = True) -> None:
         """Everything as it was before people acted; then they act."""
         self.sandbox.restore("base")
         self.sandbox.clear_faults()
         self.sandbox.clear_journal()
-        shutil.rmtree(self.place.folder / "state", ignore_errors=True)
-        if self._kept.exists():
-            shutil.copytree(self._kept, self.place.folder / "state")
+        self._store.bring_back()
         if act:
             self.scenario.act(self.place, self.place.look())
 
@@ -168,10 +221,10 @@ class Tally:
 
 
 @contextmanager
-def stand(launcher: Launcher, scenario: Scenario, database: str = "sqlite:///state") -> Iterator[Stand]:
+def stand(launcher: Launcher, scenario: Scenario, server: str | None = None) -> Iterator[Stand]:
     """A scenario in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="syncd-kills-") as folder:
-        made = Stand(launcher, scenario, Path(folder), database)
+        made = Stand(launcher, scenario, Path(folder), server)
         try:
             yield made
         finally:
@@ -179,7 +232,7 @@ def stand(launcher: Launcher, scenario: Scenario, database: str = "sqlite:///sta
 
 
 def enumerate_points(made: Stand, variant: str, first: int, every: int) -> Tally:
-    """k = first, first + every ... until a run ends without reaching k."""
+    """For k = first, first + every ... until a run ends without reaching k."""
     tally = Tally(made.scenario.name, variant)
     for k in range(first, POINTS_MAX, every):
         try:
@@ -193,21 +246,25 @@ def enumerate_points(made: Stand, variant: str, first: int, every: int) -> Tally
     return tally
 
 
-def work(job: int, jobs: int, names: list[str], variants: list[str], every: int) -> list[Raw]:
-    """One worker's share: k = 1 + job, then every (jobs x every)-th."""
+def work(
+    job: int, jobs: int, names: list[str], variants: list[str], every: int, first: int, server: str | None = None
+) -> list[Raw]:
+    """One worker's share: k = first + job x every, then every (jobs x every)-th."""
     tallies: list[Raw] = []
     with Launcher() as launcher:
         for name in names:
-            with stand(launcher, SCENARIOS[name]) as made:
+            with stand(launcher, SCENARIOS[name], server) as made:
                 own = made.measure()
                 if job == 0:
                     tallies.append(asdict(Tally(name, "none", 1, [f"{name} without a kill: {line}" for line in own])))
                 for variant in variants:
-                    tally = enumerate_points(made, variant, 1 + job * every, jobs * every)
+                    tally = enumerate_points(made, variant, first + job * every, jobs * every)
                     tallies.append(asdict(tally))
                     for line in tally.violations:
                         _say(f"!! {line[:1500]}")
-                    _say(f"   {name} {variant}: {tally.points} points by worker {job}, {made.requests} requests without a kill")
+                    _say(
+                        f"   {name} {variant}: {tally.points} points by worker {job}, {made.requests} requests without a kill"
+                    )
     return tallies
 
 
@@ -225,13 +282,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.system.kills", description="kill -9 at every request")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="only every N-th request")
+    parser.add_argument("--first", type=int, default=1, help="the first request to kill at")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
     parser.add_argument("--variant", action="append", choices=VARIANTS)
+    parser.add_argument("--server", metavar="URL", help="of a PostgreSQL server; SQLite where it is not given")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     given = parser.parse_args()
     names, variants = given.scenario or list(SCENARIOS), given.variant or list(VARIANTS)
     began = time.monotonic()
-    orders = [(job, given.jobs, names, variants, given.every) for job in range(given.jobs)]
+    orders = [(job, given.jobs, names, variants, given.every, given.first, given.server) for job in range(given.jobs)]
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         tallies = [tally for part in pool.map(_worker, orders, chunksize=1) for tally in part]
     rows: dict[tuple[str, str], list[int]] = {}

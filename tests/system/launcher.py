@@ -58,7 +58,7 @@ class Child:
     status: int | None = None
 
     def kill(self) -> None:
-        """kill -9; returns once no code of it runs any more."""
+        """End it by SIGKILL; returns once no code of it runs any more."""
         try:
             os.kill(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -145,7 +145,9 @@ class Launcher:
         child.pid = self._pids[number]
         return child
 
-    def run(self, *argv: str, cwd: Path, env: dict[str, str] | None = None, seconds: float = PATIENCE_SECONDS) -> Result:
+    def run(
+        self, *argv: str, cwd: Path, env: dict[str, str] | None = None, seconds: float = PATIENCE_SECONDS
+    ) -> Result:
         """Start, and wait for the end."""
         return self.start(*argv, cwd=cwd, env=env).wait(seconds)
 

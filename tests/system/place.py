@@ -54,14 +54,18 @@ class Look:
 
     def external_id(self, client: Raw, system: str) -> str:
         """The id of a client's record in a system."""
-        [found] = [link["external_id"] for link in client["links"] if link["system"] == system and link["state"] == "linked"]
+        [found] = [
+            link["external_id"] for link in client["links"] if link["system"] == system and link["state"] == "linked"
+        ]
         return str(found)
 
 
 class Place:
     """One tenant `demo` and its four systems."""
 
-    def __init__(self, launcher: Launcher, sandbox: Sandbox, folder: Path, database: str = "sqlite:///state", **config: Any) -> None:
+    def __init__(
+        self, launcher: Launcher, sandbox: Sandbox, folder: Path, database: str = "sqlite:///state", **config: Any
+    ) -> None:
         self.launcher = launcher
         self.sandbox = sandbox
         self.folder = folder
@@ -106,7 +110,14 @@ class Place:
     def look(self) -> Look:
         """Everything that syncd tells."""
         states = [word for state in WRITE_STATES for word in ("--state", state)]
-        wanted: list[Sequence[str]] = [("status",), ("clients",), ("records",), ("conflicts",), ("holds", "--all"), ("outbox", *states)]
+        wanted: list[Sequence[str]] = [
+            ("status",),
+            ("clients",),
+            ("records",),
+            ("conflicts",),
+            ("holds", "--all"),
+            ("outbox", *states),
+        ]
         with ThreadPoolExecutor(2) as pool:
             told = [future.result() for future in [pool.submit(self.ask, *words) for words in wanted]]
         return Look(

@@ -47,7 +47,11 @@ def in_every_system(look: Look, number: int = 0, *, kind: str | None = None) -> 
 def edits(place: Place, look: Look) -> None:
     """One edit in each system that can be edited, each of another client and field; and the same edit on two sides."""
     a, b, person = (in_every_system(look, 0), in_every_system(look, 1), in_every_system(look, 0, kind="person"))
-    place.edit("lsp", look.external_id(a, "lsp"), {"address": {"line1": "9 quai des Tests", "city": "Brest", "postalCode": "29200"}})
+    place.edit(
+        "lsp",
+        look.external_id(a, "lsp"),
+        {"address": {"line1": "9 quai des Tests", "city": "Brest", "postalCode": "29200"}},
+    )
     place.edit("erp", look.external_id(b, "erp"), {"dueDays": 60})
     place.edit("receipts", look.external_id(person, "receipts"), {"phone": "+33 1 99 00 77 55"})
     for system, raw in (("lsp", {"nationalIdentificationNumber": "732829320"}), ("erp", {"tin": "732829320"})):
@@ -62,7 +66,9 @@ def creates(place: Place, _look: Look) -> None:
                            "postal_code": "29200", "address": "3 quai Ouest", "phone": "+33199005511"})  # fmt: skip
     place.create("lsp", {"name": "Kontor Nord", "vatNumber": "PL5260250274", "address": {"city": "Gdynia", "country": "PL"},
                          "contacts": [{"fullName": "Ola Lis", "email": "ola@kontor.example"}]})  # fmt: skip
-    place.create("receipts", {"firstName": "Zoé", "lastName": "Quéré", "email": "zoe.quere@courriel.example", "locale": "fr-FR"})
+    place.create(
+        "receipts", {"firstName": "Zoé", "lastName": "Quéré", "email": "zoe.quere@courriel.example", "locale": "fr-FR"}
+    )
     place.create("erp", {"name": "Biuro Wschód", "country": "PL", "currency": "PLN", "tin": "7251801126", "tinType": "nip",
                          "clientContacts": [{"name": "Jan", "email": "jan@wschod.example"}]})  # fmt: skip
 
@@ -72,7 +78,11 @@ def conflicts(place: Place, look: Look) -> None:
     a, b = in_every_system(look, 0), in_every_system(look, 1)
     place.edit("lsp", look.external_id(a, "lsp"), {"nationalIdentificationNumber": "732829320"})
     place.edit("erp", look.external_id(a, "erp"), {"tin": "552100554"})
-    place.edit("lsp", look.external_id(b, "lsp"), {"address": {"line1": "1 rue du Nord", "city": "Lille", "postalCode": "59000"}})
+    place.edit(
+        "lsp",
+        look.external_id(b, "lsp"),
+        {"address": {"line1": "1 rue du Nord", "city": "Lille", "postalCode": "59000"}},
+    )
     place.edit("erp", look.external_id(b, "erp"), {"addressStreetLine": "rue du Sud", "addressBuildingNumber": "2", "addressCity": "Nice",
                                                    "addressPostCode": "06000"})  # fmt: skip
     place.edit("lsp", look.external_id(b, "lsp"), {"invoice": {"paymentTerms": 21}})
@@ -93,13 +103,17 @@ def overlapping(place: Place, _look: Look) -> None:
     for number, (name, vat, siren) in enumerate((("Granges SARL", "FR40303265045", "303265045"), ("Verrier SAS", "FR83404833048", "404833048"),
                                                  ("Ozanne SA", "FR44732829320", "732829320"))):  # fmt: skip
         email = f"contact@{name.split()[0].lower()}.example"
-        place.create("books", {"name": name, "siren_or_siret": siren, "email": email, "country_id": 75, "city": "Paris"})
+        place.create(
+            "books", {"name": name, "siren_or_siret": siren, "email": email, "country_id": 75, "city": "Paris"}
+        )
         place.create("lsp", {"name": name.upper(), "vatNumber": vat, "nationalIdentificationNumber": siren,
                              "address": {"city": "Lyon" if number else "Paris", "country": "FR"}})  # fmt: skip
         place.create("erp", {"name": name, "country": "FR", "currency": "EUR", "tin": siren, "tinType": "other", "addressCity": "Paris",
                              "addressCountry": "FR", "clientContacts": [{"name": "Accueil", "email": email}]})  # fmt: skip
     place.create("books", {"name": "Noé Abalain", "email": "noe@abalain.example", "professional": False})
-    place.create("receipts", {"firstName": "Noé", "lastName": "Abalain", "email": "noe@abalain.example", "locale": "fr-FR"})
+    place.create(
+        "receipts", {"firstName": "Noé", "lastName": "Abalain", "email": "noe@abalain.example", "locale": "fr-FR"}
+    )
 
 
 def first_contacts(place: Place, _look: Look) -> None:
@@ -113,7 +127,11 @@ def first_contacts(place: Place, _look: Look) -> None:
 def clears(place: Place, look: Look) -> None:
     """A person empties fields, takes an archive back, and gives a name back."""
     a, b = in_every_system(look, 0), in_every_system(look, 1)
-    place.edit("lsp", look.external_id(a, "lsp"), {"vatNumber": None, "address": {"line1": None, "city": None, "postalCode": None}})
+    place.edit(
+        "lsp",
+        look.external_id(a, "lsp"),
+        {"vatNumber": None, "address": {"line1": None, "city": None, "postalCode": None}},
+    )
     place.edit("erp", look.external_id(b, "erp"), {"addressPhoneNumber": None, "tin": None})
 
 
@@ -166,8 +184,18 @@ def differences(expected: Any, found: Any, path: str = "") -> list[str]:
     """Where two outcomes differ."""
     if isinstance(expected, dict) and isinstance(found, dict):
         keys = sorted(expected.keys() | found.keys())
-        return [line for key in keys for line in differences(expected.get(key, "nothing"), found.get(key, "nothing"), f"{path}.{key}")]
+        return [
+            line
+            for key in keys
+            for line in differences(expected.get(key, "nothing"), found.get(key, "nothing"), f"{path}.{key}")
+        ]
     if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         pairs = zip(expected, found, strict=True)
-        return [line for index, (left, right) in enumerate(pairs) for line in differences(left, right, f"{path}[{index}]")]
-    return [] if expected == found else [f"outcome{path}: a run without a crash came to {expected!r}, this one to {found!r}"]
+        return [
+            line for index, (left, right) in enumerate(pairs) for line in differences(left, right, f"{path}[{index}]")
+        ]
+    return (
+        []
+        if expected == found
+        else [f"outcome{path}: a run without a crash came to {expected!r}, this one to {found!r}"]
+    )

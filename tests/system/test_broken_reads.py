@@ -69,7 +69,7 @@ def unpause(place: Place) -> None:
 @pytest.mark.parametrize("effect", ["repeated", "gone-on-page-two", "401"])
 def test_a_walk_that_fails_on_a_later_page(place: Place, effect: str):
     """A page that repeats the one before, or is refused, in the middle of a walk of small pages fails the walk."""
-    pages = {f"systems.{name}": {"page_size": 2} for name in ("books", "receipts")}
+    pages = {"systems.books": {"page_size": 2}, "systems.receipts": {"page_size": 1}}
     place.configure(more=pages)
     rule: dict[str, Any] = {
         "repeated": {"effect": "duplicate_page"}, "gone-on-page-two": {"effect": "status", "status": 404},
@@ -92,7 +92,14 @@ def test_a_token_that_ends_in_the_middle_of_a_walk(place: Place):
     """Tokens that expire while a list is read are renewed once, and the walk is complete."""
     place.configure(more={"systems.books": {"page_size": 2}})
     for provider in ("tiime", "flowtly"):
-        place.sandbox.fault("revoke", provider=provider, method="GET", path=LIST, phase="before_parse", nth=2 if provider == "tiime" else 1)
+        place.sandbox.fault(
+            "revoke",
+            provider=provider,
+            method="GET",
+            path=LIST,
+            phase="before_parse",
+            nth=2 if provider == "tiime" else 1,
+        )
     place.sync()
     assert judge(place, quiet=False) == []
 

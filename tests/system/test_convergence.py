@@ -46,7 +46,12 @@ def test_overlapping_first_data_makes_no_duplicates(make: Make):
     place.sync()
     look = place.look()
     assert judge(place, look) == []
-    assert sorted(client["fields"]["name"] for client in look.clients) == ["Granges SARL", "Noé Abalain", "Ozanne SA", "Verrier SAS"]
+    assert sorted(client["fields"]["name"] for client in look.clients) == [
+        "Granges SARL",
+        "Noé Abalain",
+        "Ozanne SA",
+        "Verrier SAS",
+    ]
     assert {system: len(place.records(system)) for system in ("books", "lsp", "erp", "receipts")} == {
         "books": 4, "lsp": 4, "erp": 4, "receipts": 1,
     }  # fmt: skip
@@ -62,7 +67,11 @@ def test_a_client_created_in_each_system(place: Place):
     zoe, biuro = look.named("Zoé Quéré"), look.named("Biuro Wschód")
     assert {link["system"] for link in atelier["links"]} == {"books", "lsp", "erp"}
     assert {link["system"] for link in zoe["links"]} == {"books", "lsp", "erp", "receipts"}
-    assert {link["system"] for link in biuro["links"]} == {link["system"] for link in kontor["links"]} == {"books", "lsp", "erp"}
+    assert (
+        {link["system"] for link in biuro["links"]}
+        == {link["system"] for link in kontor["links"]}
+        == {"books", "lsp", "erp"}
+    )
     lsp = seen("lsp_expert", place.record("lsp", look.external_id(atelier, "lsp")))
     assert lsp | {"email": "quai@atelier.example", "city": "Brest", "postal_code": "29200", "address_line1": "3 quai Ouest",
                   "country": "FR", "phone": "+33199005511"} == lsp  # fmt: skip
@@ -75,7 +84,11 @@ def test_the_same_fields_are_in_the_mirror(place: Place):
     """Unmapped keys are kept in the mirror as they are in the system."""
     look = place.look()
     client = in_every_system(look)
-    place.edit("lsp", look.external_id(client, "lsp"), {"logoUrl": "https://logo.example/a.png", "invoice": {"minimumFee": 12.5}})
+    place.edit(
+        "lsp",
+        look.external_id(client, "lsp"),
+        {"logoUrl": "https://logo.example/a.png", "invoice": {"minimumFee": 12.5}},
+    )
     number = place.now
     place.sync()
     assert place.writes(after=number) == []

@@ -19,7 +19,11 @@ def test_an_edit_in_lsp_expert(place: Place):
     person = in_every_system(look, kind="person")
     before = place.record("receipts", look.external_id(person, "receipts"))
     number = place.now
-    place.edit("lsp", look.external_id(person, "lsp"), {"address": {"line1": "9 quai des Tests", "city": "Brest", "postalCode": "29200"}})
+    place.edit(
+        "lsp",
+        look.external_id(person, "lsp"),
+        {"address": {"line1": "9 quai des Tests", "city": "Brest", "postalCode": "29200"}},
+    )
     place.sync()
     writes = {provider: (method, body) for provider, method, body in sent(place, number)}
     assert writes.keys() <= {"flowtly", "smartbills"}
@@ -27,7 +31,11 @@ def test_an_edit_in_lsp_expert(place: Place):
     method, body = writes["flowtly"]
     assert method == "PATCH"
     assert body.keys() <= {"addressStreetLine", "addressBuildingNumber", "addressPostCode", "addressCity"}
-    assert (body["addressCity"], body["addressStreetLine"], body["addressBuildingNumber"]) == ("Brest", "quai des Tests", "9")
+    assert (body["addressCity"], body["addressStreetLine"], body["addressBuildingNumber"]) == (
+        "Brest",
+        "quai des Tests",
+        "9",
+    )
     after = place.record("receipts", look.external_id(person, "receipts"))
     assert after["address"]["city"] == "Brest"
     assert {key for key in after if after[key] != before[key]} <= {"address", "updatedAt"}
@@ -39,7 +47,9 @@ def test_an_edit_in_flowtly(place: Place):
     look = place.look()
     client = in_every_system(look, 1)
     external_id = look.external_id(client, "erp")
-    contact = next(row for row in place.sandbox.records("flowtly", "client-contacts") if row["client"].endswith(f"/{external_id}"))
+    contact = next(
+        row for row in place.sandbox.records("flowtly", "client-contacts") if row["client"].endswith(f"/{external_id}")
+    )
     number = place.now
     place.edit("erp", external_id, {"dueDays": 77})
     place.sandbox.edit("flowtly", str(contact["id"]), {"email": "neu@adresse.example"}, "client-contacts")
@@ -61,7 +71,10 @@ def test_an_edit_in_smartbills(place: Place):
     place.edit("receipts", customer, {"phone": "+33 1 99 00 77 55"})
     place.sync()
     bodies = {provider: body for provider, _, body in sent(place, number)}
-    assert bodies == {"lsp_expert": {"phone": "+33 1 99 00 77 55"}, "flowtly": {"addressPhoneNumber": "+33 1 99 00 77 55"}}
+    assert bodies == {
+        "lsp_expert": {"phone": "+33 1 99 00 77 55"},
+        "flowtly": {"addressPhoneNumber": "+33 1 99 00 77 55"},
+    }
     place.edit("lsp", look.external_id(person, "lsp"), {"contacts": [{**place.record("lsp", look.external_id(person, "lsp"))["contacts"][0],
                                                                       "email": "anders@post.example"}]})  # fmt: skip
     place.sync()
@@ -77,9 +90,14 @@ def test_an_edit_in_tiime(place: Place):
     look = place.look()
     client = next(each for each in look.clients if each["fields"].get("kind") == "company" and in_books(each))
     number = place.now
-    place.edit("books", look.external_id(client, "books"), {"name": "Rebaptisée SAS", "email": "salut@rebaptisee.example"})
+    place.edit(
+        "books", look.external_id(client, "books"), {"name": "Rebaptisée SAS", "email": "salut@rebaptisee.example"}
+    )
     place.sync()
-    assert {(provider, method) for provider, method, _ in sent(place, number)} == {("lsp_expert", "PUT"), ("flowtly", "PATCH")}
+    assert {(provider, method) for provider, method, _ in sent(place, number)} == {
+        ("lsp_expert", "PUT"),
+        ("flowtly", "PATCH"),
+    }
     look = place.look()
     renamed = look.named("Rebaptisée SAS")
     assert renamed["client"] == client["client"]
@@ -120,10 +138,24 @@ def test_different_edits_on_two_sides(place: Place):
     result = place.sync()
     assert sum(cycle["conflicts"] for cycle in result["cycles"]) == 1
     [row] = [row for row in place.look().conflicts if row["conflict"] not in known]
-    assert (row["client"], row["field"], row["kind"], row["base"]) == (client["client"], "payment_terms_days", "edit", 20)
-    assert {(each["system"], each["external_id"], each["value"]) for each in row["candidates"]} == {("lsp", lsp, 21), ("erp", erp, 22)}
+    assert (row["client"], row["field"], row["kind"], row["base"]) == (
+        client["client"],
+        "payment_terms_days",
+        "edit",
+        20,
+    )
+    assert {(each["system"], each["external_id"], each["value"]) for each in row["candidates"]} == {
+        ("lsp", lsp, 21),
+        ("erp", erp, 22),
+    }
     assert all(each["seen_at"] for each in row["candidates"])
-    assert (row["status"], row["winner"], row["value"], row["rule"], row["decided_by"]) == ("decided", "lsp", 21, "order", "rule")
+    assert (row["status"], row["winner"], row["value"], row["rule"], row["decided_by"]) == (
+        "decided",
+        "lsp",
+        21,
+        "order",
+        "rule",
+    )
     assert judge(place) == []
 
 

@@ -16,7 +16,10 @@ def test_a_first_run_under_review(make: Make):
     place.sync(code=1)
     assert place.writes() == []
     [hold] = place.ask("holds")["holds"]
-    assert (hold["kind"], {item["system"] for item in hold["items"]}) == ("first_run", {"books", "lsp", "receipts", "erp"})
+    assert (hold["kind"], {item["system"] for item in hold["items"]}) == (
+        "first_run",
+        {"books", "lsp", "receipts", "erp"},
+    )
     refused = place.run("release", hold["hold"], "--json", code=2)
     assert "--yes" in refused.out
     assert judge(place, rest=False, quiet=False) == []
@@ -98,7 +101,9 @@ def test_many_deletes_at_once_are_held(make: Make):
     place = make(clients=7)
     place.sync()
     look = place.look()
-    victims = [link["external_id"] for client in look.clients for link in client["links"] if link["system"] == "lsp"][:6]
+    victims = [link["external_id"] for client in look.clients for link in client["links"] if link["system"] == "lsp"][
+        :6
+    ]
     for external_id in victims:
         place.sandbox.delete("lsp_expert", external_id)
     number = place.now

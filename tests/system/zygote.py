@@ -72,7 +72,7 @@ def main() -> None:
         _ = Locale("en").territories
     gc.freeze()
     wake, waker = os.pipe()
-    os.set_blocking(waker, False)  # noqa: FBT003
+    os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, int] = {}

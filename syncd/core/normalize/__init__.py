@@ -39,6 +39,7 @@ __all__ = [
     "clean",
     "country_code",
     "iban_valid",
+    "identical",
     "join_name",
     "key",
     "name_key",
@@ -219,6 +220,11 @@ def _text_key(kind: Kind, text: str, country: str) -> Hashable:
             return text
 
 
+def identical(a: Value, b: Value) -> bool:
+    """Whether two values are equal as they stand; what is, is the same under every projection and in every context."""
+    return a is b or (type(a) is type(b) and a == b)
+
+
 def same(unit: str, a: Value, b: Value, context: Context) -> bool:
     """Whether two values of a merge unit are the same. Reflexive and symmetric.
 
@@ -226,7 +232,7 @@ def same(unit: str, a: Value, b: Value, context: Context) -> bool:
     without its split (given and family name empty or unknown) is compared by its text, which a split without text
     gives joined.
     """
-    if a is b:
+    if identical(a, b):
         return True
     if not is_group(unit):
         return _same_contacts(a, b, context) if unit == "contacts" else _same_field(unit, a, b, context)

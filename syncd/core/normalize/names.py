@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Final
 
 from anyascii import anyascii
-from cleanco import prepare_default_terms
-from nameparser import Lexicon, Parser, Policy, Role
 
 from syncd.core.normalize.text import tidy
+
+if TYPE_CHECKING:
+    from nameparser import Parser
 
 _TITLES: Final = frozenset(
     {
@@ -42,11 +43,18 @@ _COURTESY: Final = frozenset(
 )
 """Titles that say nothing about who it is; left out where names are matched."""
 
-_FAMILY_ROLES: Final = frozenset({Role.FAMILY, Role.SUFFIX, Role.MAIDEN})
+_FAMILY_ROLES: Final = frozenset({"family", "suffix", "maiden"})
 _NAME_LIMIT_CHARACTERS: Final = 200
 """Longer texts are no person's name and are never split."""
 
-_PARSER: Final = Parser(lexicon=Lexicon.default().add(titles=_TITLES), policy=Policy(segment_scripts=frozenset()))
+
+@cache
+def _parser() -> Parser:
+    """The person name library, which is slow to load and not needed by every command."""
+    from nameparser import Lexicon, Parser, Policy  # noqa: PLC0415
+
+    return Parser(lexicon=Lexicon.default().add(titles=_TITLES), policy=Policy(segment_scripts=frozenset()))
+
 
 _PREFIX_FORMS: Final = frozenset(
     {
@@ -67,16 +75,16 @@ _APOSTROPHES: Final = str.maketrans("", "", "'`")
 _WORD: Final = re.compile(r"[a-z0-9]+")
 
 
+@cache
 def _forms() -> dict[int, frozenset[tuple[str, ...]]]:
+    """Legal forms by their number of words, longest first."""
+    from cleanco import prepare_default_terms  # noqa: PLC0415 - slow to load
+
     terms = {tuple(part for part in parts if part != "&") for _, parts in prepare_default_terms()}
     terms |= {tuple(form.split()) for form in (*_MORE_FORMS, *_PREFIX_FORMS)}
     ascii_terms = {tuple(anyascii(part) for part in term) for term in terms if term}
     sizes = sorted({len(term) for term in ascii_terms}, reverse=True)
     return {size: frozenset(term for term in ascii_terms if len(term) == size) for size in sizes}
-
-
-_FORMS: Final = _forms()
-"""Legal forms by their number of words, longest first."""
 
 
 def join_name(given: str, family: str) -> str:
@@ -102,40 +110,38 @@ def _split(text: str) -> tuple[str, str] | None:
     roles = _roles(text, words)
     capitals = _capitals(words, roles)
     if capitals is not None:
-        on_family_side = [number in capitals or role is Role.SUFFIX for number, role in enumerate(roles)]
+        on_family_side = [number in capitals or role == "suffix" for number, role in enumerate(roles)]
     else:
         on_family_side = [role in _FAMILY_ROLES for role in roles]
-    family_first = Role.GIVEN in roles and on_family_side[0]
+    family_first = "given" in roles and on_family_side[0]
     given = [word for word, is_family in zip(words, on_family_side, strict=True) if not is_family]
     family = [word for word, is_family in zip(words, on_family_side, strict=True) if is_family]
-    named = any(
-        role not in (Role.TITLE, Role.SUFFIX) for role, side in zip(roles, on_family_side, strict=True) if not side
-    )
-    if not named or not any(side and role is not Role.SUFFIX for role, side in zip(roles, on_family_side, strict=True)):
+    named = any(role not in ("title", "suffix") for role, side in zip(roles, on_family_side, strict=True) if not side)
+    if not named or not any(side and role != "suffix" for role, side in zip(roles, on_family_side, strict=True)):
         return None
     if family_first:
         family[-1] = family[-1].rstrip(",") or family[-1]
     return " ".join(given), " ".join(family)
 
 
-def _roles(text: str, words: Sequence[str]) -> list[Role]:
+def _roles(text: str, words: Sequence[str]) -> list[str]:
     """The role of each word; a word the library drops (an emoji) goes with the word before it."""
-    parsed = _PARSER.parse(text)
-    spans = [(token.span.start, token.role) for token in parsed.tokens if token.span is not None]
-    roles: list[Role] = []
+    parsed = _parser().parse(text)
+    spans = [(token.span.start, token.role.value) for token in parsed.tokens if token.span is not None]
+    roles: list[str] = []
     start = 0
     for word in words:
         start = text.index(word, start)
         end = start + len(word)
         within = [role for position, role in spans if start <= position < end]
-        roles.append(within[0] if within else (roles[-1] if roles else Role.GIVEN))
+        roles.append(within[0] if within else (roles[-1] if roles else "given"))
         start = end
     return roles
 
 
-def _capitals(words: Sequence[str], roles: Sequence[Role]) -> frozenset[int] | None:
+def _capitals(words: Sequence[str], roles: Sequence[str]) -> frozenset[int] | None:
     """The words of a family name written in capitals beside a given name that is not; None where that is not so."""
-    plain = [number for number, role in enumerate(roles) if role not in (Role.TITLE, Role.SUFFIX, Role.NICKNAME)]
+    plain = [number for number, role in enumerate(roles) if role not in ("title", "suffix", "nickname")]
     shouted = [number for number in plain if words[number].isupper() and len(words[number].replace(".", "")) > 1]
     if not shouted or len(shouted) == len(plain) or shouted != list(range(shouted[0], shouted[-1] + 1)):
         return None
@@ -150,7 +156,7 @@ def _without_forms(words: list[str]) -> list[str]:
     changed = True
     while changed and len(words) > 1:
         changed = False
-        for size, forms in _FORMS.items():
+        for size, forms in _forms().items():
             if size < len(words) and tuple(words[-size:]) in forms:
                 words = words[:-size]
                 changed = True

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import phonenumbers
 import stdnum
-from email_validator import EmailNotValidError, validate_email
 from stdnum import bic, iban, luhn
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
@@ -76,6 +74,8 @@ def email_key(text: str) -> str:
     local, at, domain = folded.rpartition("@")
     if not at or domain.isascii():
         return folded
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow to load, rarely needed
+
     try:
         ascii_domain = validate_email(f"x@{domain}", check_deliverability=False, test_environment=True).ascii_domain
     except (EmailNotValidError, UnicodeError):
@@ -92,6 +92,8 @@ def phone_key(text: str, country: str) -> str:
     typed = tidy(text)
     if _DIALLED.fullmatch(typed):
         return typed
+    import phonenumbers  # noqa: PLC0415 - slow to load, and not every command compares phones
+
     if len(typed) <= _PHONE_LIMIT_CHARACTERS:
         try:
             number = phonenumbers.parse(typed, country)
@@ -162,7 +164,9 @@ def _known_vat(number: str) -> Vat | None:
     """The VAT number behind a text that starts with a country prefix; None where it is not valid there."""
     plain = _PLAIN_FRENCH_VAT.fullmatch(number)
     if plain and int(plain[1]) == int(f"{plain[2]}12") % 97 and luhn.is_valid(plain[2]):
-        return Vat(number, valid=True, scheme="siren", embedded=plain[2])  # what the library finds too, ten times as fast
+        return Vat(
+            number, valid=True, scheme="siren", embedded=plain[2]
+        )  # what the library finds too, ten times as fast
     prefix, rest = number[:2], number[2:]
     prefix = _VAT_SPELLING.get(prefix, prefix)
     try:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from syncd.core.model import Raw, Value
 from syncd.errors import Malformed
-from syncd.providers.decoding import identity
-from syncd.providers.http import NOTHING, Explained, Http, segment
+from syncd.providers.decoding import NOTHING, identity, segment
+from syncd.providers.outcomes import Explained
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 MAX_PAGES: Final = 50_000
 """A walk of more pages than this is no listing any more."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Kind, Maybe, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name, split_name
@@ -32,7 +32,9 @@ from syncd.providers.flowtly.fields import (
 )
 from syncd.providers.flowtly.iris import Iris
 from syncd.providers.flowtly.street import Street, number_first, split, words
-from syncd.providers.http import Http
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 _REMEMBERED_STREET: Final = "street"
 

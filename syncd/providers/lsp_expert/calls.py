@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from syncd.core.model import Value
-from syncd.providers.http import Explained, Http, segment
+from syncd.providers.decoding import segment
+from syncd.providers.outcomes import Explained
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 
 def explain(status: int, body: Value) -> Explained:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name, split_name
@@ -12,9 +12,11 @@ from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Fixed
 from syncd.providers.decoding import identity, sift, unsound
-from syncd.providers.http import Http
 from syncd.providers.lsp_expert.calls import Calls
 from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, ON_CONTACT, READ_PATHS, WRITE_NAMES
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 MAX_PAGES: Final = 50_000
 """A walk of more pages than this (20 records each) is no listing any more."""

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from syncd.core.model import Fields, Raw, Value
 from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
-from syncd.providers.decoding import identity, sift, unsound
-from syncd.providers.http import Answer, Http, segment
+from syncd.providers.decoding import identity, segment, sift, unsound
 from syncd.providers.smartbills import customers
 from syncd.providers.smartbills.dialects import ADDRESS, ADDRESS_PARTS, DIALECTS, explain
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Answer, Http
 
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 20_000

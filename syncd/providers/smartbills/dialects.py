@@ -14,7 +14,7 @@ from typing import Final
 from syncd.core.model import FIELDS, Value
 from syncd.providers import ABSENT, FieldSpec
 from syncd.providers.decoding import identity
-from syncd.providers.http import Explained
+from syncd.providers.outcomes import Explained
 
 ADDRESS_PARTS: Final = ("address_line1", "address_line2", "postal_code", "city", "region", "country")
 

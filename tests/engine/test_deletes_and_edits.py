@@ -1,0 +1,41 @@
+"""Which edits stand against a delete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncd.providers import ABSENT
+from syncd.providers.memory import EVERY_FIELD, Profile
+from syncd.store import ClientState, ConflictKind
+from tests.engine.rig import make_rig
+
+
+def test_what_was_known_in_the_cycle_that_last_saw_the_record_is_no_edit_against_its_delete(tmp_path: Path) -> None:
+    """First data of another system in a field that the deleting system cannot hold does not keep the client from being archived."""
+    narrow = Profile(specs={**EVERY_FIELD, "language": ABSENT})
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"a": narrow})
+    rig.worlds["a"].add(name="ACME", vat_number="FR40303265045")
+    rig.worlds["b"].add(name="ACME", vat_number="FR40303265045", language="fr-FR")
+    rig.worlds["a"].add(name="Somebody else")
+    rig.settle()
+    rig.worlds["a"].remove("1")
+    for _ in range(3):
+        rig.cycle()
+    assert [row for row in rig.conflicts() if row.kind is ConflictKind.DELETE] == []
+    assert {client.state for client in rig.clients() if client.fields["name"] == "ACME"} == {ClientState.ARCHIVED}
+
+
+def test_an_edit_of_a_later_cycle_stands_against_a_delete(tmp_path: Path) -> None:
+    """An edit that the deleted record never showed wins, in a field that its system cannot hold, too."""
+    narrow = Profile(specs={**EVERY_FIELD, "language": ABSENT})
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"a": narrow})
+    rig.worlds["a"].add(name="ACME", vat_number="FR40303265045")
+    rig.worlds["b"].add(name="ACME", vat_number="FR40303265045", language="fr-FR")
+    rig.worlds["a"].add(name="Somebody else")
+    rig.settle()
+    rig.worlds["a"].remove("1")
+    rig.worlds["b"].edit("1", language="de-DE")
+    for _ in range(3):
+        rig.cycle()
+    assert len([row for row in rig.conflicts() if row.kind is ConflictKind.DELETE]) == 1
+    assert {client.state for client in rig.clients()} == {ClientState.ACTIVE}

@@ -1,0 +1,40 @@
+"""kill -9 at some requests; `python -m tests.system.kills` does it at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.kills import VARIANTS, Stand
+from tests.system.launcher import Launcher
+from tests.system.scenarios import SCENARIOS
+
+SAMPLE = {
+    "first-run": (("after", 14), ("middle", 21)),
+    "creates": (("twice", 17), ("before", 20)),
+    "conflicts": (("after", 10), ("twice", 12)),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_process_that_is_killed(launcher: Launcher, tmp_path: Path, name: str):
+    """A run that was killed and started again ends as one that was not: nothing lost, doubled, or left for a person."""
+    stand = Stand(launcher, SCENARIOS[name], tmp_path)
+    try:
+        assert stand.measure() == []
+        for variant, k in SAMPLE[name]:
+            assert variant in VARIANTS
+            assert stand.kill(variant, k) == (True, [])
+    finally:
+        stand.close()
+
+
+def test_a_process_that_is_killed_on_postgresql(launcher: Launcher, tmp_path: Path, postgres: str):
+    """The same on PostgreSQL: a lock of a dead process holds nobody up."""
+    stand = Stand(launcher, SCENARIOS["creates"], tmp_path, postgres)
+    try:
+        assert stand.measure() == []
+        assert stand.kill("twice", 15) == (True, [])
+    finally:
+        stand.close()
