@@ -10,7 +10,6 @@ back as a whole when it ends, so a crash inside of it leaves nothing behind.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -234,6 +233,9 @@ class LedgerTx:
     def walks(self, system: str | None = None, limit: int | None = None) -> list[WalkRow]:
         return [row for row in self._numbered("walks")[::-1] if system in (None, row.system)][:limit]
 
+    def walk_in(self, cycle: str, system: str) -> WalkRow | None:
+        return next((row for row in self.walks(system) if row.cycle == cycle), None)
+
     # -- mirror ----------------------------------------------------------------------------------------------------
 
     def _records(self, system: str) -> list[RecordRow]:
@@ -308,10 +310,9 @@ class LedgerTx:
         table, links = self._read("keys"), self._read("links")
         counted: dict[tuple[str, str], int] = {}
         for key in set(keys):
-            refs = [ref for ref, mine in table.items() if key in mine]
-            if refs:
-                owners = {links[ref].client for ref in refs if ref in links}
-                counted[key] = max(len(owners), *Counter(system for system, _ in refs).values())
+            owners = {links[ref].client if ref in links else ref for ref, mine in table.items() if key in mine}
+            if owners:
+                counted[key] = len(owners)
         return counted
 
     # -- clients, links --------------------------------------------------------------------------------------------
@@ -381,6 +382,10 @@ class LedgerTx:
     def link(self, system: str, external_id: str) -> LinkRow | None:
         return self._read("links").get((system, external_id))
 
+    def owners(self, system: str, ids: Collection[str]) -> dict[str, str]:
+        links = self._read("links")
+        return {each: links[(system, each)].client for each in sorted(set(ids)) if (system, each) in links}
+
     def links_of(self, ids: Collection[str]) -> dict[str, list[LinkRow]]:
         links = self._read("links")
         found: dict[str, list[LinkRow]] = {}
@@ -412,6 +417,10 @@ class LedgerTx:
     def standings(self, identifier: str | None = None) -> list[Standing]:
         table = self._read("standings")
         return [table[key] for key in sorted(table) if identifier in (None, key[0])]
+
+    def standings_in(self, system: str, ids: Collection[str]) -> dict[str, Standing]:
+        table = self._read("standings")
+        return {each: table[(each, system)] for each in sorted(set(ids)) if (each, system) in table}
 
     def drop_standings(self, identifier: str) -> None:
         table = self._write("standings")
@@ -561,6 +570,9 @@ class LedgerTx:
 
     def holds(self, state: HoldState | None = HoldState.OPEN, *, kind: HoldKind | None = None) -> list[HoldRow]:
         return [row for row in self._numbered("holds") if state in (None, row.state) and kind in (None, row.kind)]
+
+    def holds_of(self, client: str) -> list[HoldRow]:
+        return [row for row in self.holds(None) if f'"{client}"' in _ENCODER.encode(row.items).decode()]
 
     def hold(self, identifier: str) -> HoldRow | None:
         return self._read("holds").get(identifier)

@@ -177,7 +177,7 @@ class Life:
         """Lists may show the state of some seconds ago, for a while that syncd was told of."""
         taken = self._snapshots.get(name)
         limit = self.plan.policy.timing.stale_read_seconds
-        if taken is not None and (rng.random() < 0.5 or (self.now - taken[0]).total_seconds() > limit * 0.8):  # noqa: PLR2004
+        if taken is not None and (rng.random() < 0.5 or (self.now - taken[0]).total_seconds() > limit * 0.5):  # noqa: PLR2004
             del self._snapshots[name]
             self.oracle.stale_since.pop(name, None)
         elif taken is None and rng.random() < 0.25 and each.account == each.name:  # noqa: PLR2004
@@ -197,7 +197,9 @@ class Life:
             except Crash:
                 self._die()
                 continue
-            self.oracle.ended()
+            with self.engine.store.reading() as tx:
+                links = tx.links_of([row.client for row in tx.clients()])
+            self.oracle.ended({(link.system, link.external_id) for mine in links.values() for link in mine})
             self.reports.append(report)
             self.tell(f"-- {[(each.system, each.walk, each.writes, each.reason) for each in report.systems]}")
             return report
@@ -208,7 +210,7 @@ class Life:
         stack.callback(store.close)
         stack.enter_context(store.hold_lock())
         lines = {
-            name: Line(Settings(name, "memory", options={"world": each.name}), self.witness)
+            name: Line(Settings(name, "memory", options={"world": each.name, "children": "always"}), self.witness)
             for name, each in self.worlds.items()
         }
         self.engine = Engine(
@@ -285,11 +287,14 @@ class Life:
         for _, name, commit in due:
             self.tell(f"{name}: a late commit takes effect")
             stale, self.worlds[name].stale = self.worlds[name].stale, None
+            self.oracle.late = True
             try:
                 commit()
             except ProviderError as error:
                 self.tell(f"the late commit was refused: {error.code}")
             self.worlds[name].stale = stale
+            self.oracle.late = False
+            self.oracle.unanswered()
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -346,7 +351,7 @@ class Life:
         if self.plan.has("rejections") and rng.random() < 0.05:  # noqa: PLR2004
             return Rejected("422: no", words="no")
         if self.plan.has("late_commits") and call.action == "create" and settle and rng.random() < 0.2:  # noqa: PLR2004
-            delay = timedelta(seconds=rng.choice((0.005, 0.5 * settle, 0.9 * settle)))
+            delay = timedelta(seconds=rng.choice((0.005, 0.2 * settle, 0.4 * settle)))
             self.late.append((self.now + delay, name, call.commit))
             return UnknownOutcome("time-out; it takes effect later")
         if self.plan.has("lost_answers") and rng.random() < 0.08:  # noqa: PLR2004
@@ -372,6 +377,7 @@ class Life:
         rng = self._rng["faults"]
         if call.commit is not None and self.plan.has("lost_answers") and rng.random() < 0.12:  # noqa: PLR2004
             self.tell(f"{name}: the answer is lost")
+            self.oracle.unanswered()
             raise UnknownOutcome("the answer is lost")
         if self.plan.has("edits_during") and self._rng["edits"].random() < 0.05:  # noqa: PLR2004
             self.users.act()

@@ -12,7 +12,9 @@ from typing import Any
 
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean
+from syncd.errors import UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers.decoding import unsound
 from syncd.providers.memory import EVERY_FIELD, EVERYTHING, Form, Memory, Profile, truncated, upper_cased
 
 UNITS = (
@@ -225,6 +227,8 @@ class Line(Memory):
             self.witness.updated(name, external_id, before, self.world.record(external_id), dict(patch), since)
 
         self._call("update", external_id, commit)
+        if (reason := unsound(answers[0].raw)) is not None:
+            raise UnknownOutcome(reason, operation="update", external_id=external_id)
         return answers[0]
 
     def delete(self, current: Listed) -> None:

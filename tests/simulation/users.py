@@ -106,7 +106,8 @@ class Users:
 
     def edit(self, system: str, external_id: str) -> None:
         """One to three units get new values."""
-        units = self.rng.sample(self._units(system, external_id), self.rng.choice((1, 1, 1, 2, 3)))
+        there = self._units(system, external_id)
+        units = self.rng.sample(there, min(self.rng.choice((1, 1, 1, 2, 3)), len(there)))
         self._type(system, external_id, {unit: self.typist.value(unit) for unit in units})
 
     def clear(self, system: str, external_id: str) -> None:
@@ -122,7 +123,7 @@ class Users:
         """Two people in two systems type into the same cell, the same value or two different ones."""
         client = self.oracle.owner[(system, external_id)]
         others = [ref for ref in self._refs() if self.oracle.owner[ref] == client and ref[0] != system]
-        unit = self.rng.choice(self._units(system, external_id))
+        unit = self.rng.choice(self._units(system, external_id) or ["email"])
         value = self.typist.value(unit)
         self._type(system, external_id, {unit: value})
         if others:
@@ -133,7 +134,7 @@ class Users:
     def back(self, system: str, external_id: str) -> None:
         """A unit gets a value again that somebody typed for it before, anywhere."""
         client = self.oracle.owner[(system, external_id)]
-        unit = self.rng.choice(self._units(system, external_id))
+        unit = self.rng.choice(self._units(system, external_id) or ["email"])
         former = self.oracle.cells[(client, unit)]
         if former:
             value = self.rng.choice(former).value
@@ -208,10 +209,13 @@ class Users:
         ]
 
     def _units(self, system: str, external_id: str) -> list[str]:
+        """What may be typed there: of a record that syncd may not know to be its own not everything that tells whose it is."""
         profile = self.worlds[system].profile
+        ref = (system, external_id)
+        doubtful = ref not in self.oracle.typed_records and ref not in self.oracle.first_known
         return [
             unit
-            for unit in TYPED
+            for unit in (TYPED if not doubtful else ("email", "details", "payment_terms_days"))
             if parts_held(profile, unit) and (system, external_id, unit) not in self.oracle.hidden
         ]
 
