@@ -13,7 +13,7 @@ BIN    := .venv/bin
 STAMP  := .venv/.installed
 JOBS   ?= auto
 
-.PHONY: help setup demo test check format docs lock simulate clean
+.PHONY: help setup demo test check format docs lock simulate bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ simulate: setup ## Run the simulation of whole lives of a tenant, longer than th
 system: setup ## Run the process against every fault and switch, on both databases, and kill it at every request
 	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system
 	$(BIN)/python -m tests.system.kills
+
+bench: setup ## Measure what syncd costs beside loops by hand, and write docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks
 
 clean: ## Remove .venv, caches and what the demo left
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist demo *.egg-info

@@ -270,7 +270,7 @@ def _enriches(side: Side, golden: Value) -> bool:
 def _supersedes_golden(side: Side, golden: Value) -> bool:
     """Whether this side changed a value to which it had agreed, that is in view of golden as it is."""
     had_agreed = side.seen is not UNKNOWN and not _golden_moved(side, golden)
-    return had_agreed and not _is_empty(golden) and not side.same(_value(side.mirror), golden)
+    return had_agreed and not side.same(_value(side.mirror), golden)
 
 
 def _golden_competes(side: Side, golden: Value) -> bool:

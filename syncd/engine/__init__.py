@@ -330,7 +330,9 @@ class Engine:
         total.holds += holds
         if frozen and everything:
             with transactions() as tx:
+                waiting = len(tx.holds(HoldState.OPEN))
                 released = first_run(tx, self._scope(cycle, blocked))
+                total.holds += len(tx.holds(HoldState.OPEN)) - waiting
             if released:
                 total.add(reconcile(transactions, replace(scope, held_clients=held_clients)))
         return total

@@ -149,11 +149,16 @@ def _step(
     client: ClientRow, change: ChangeRow, cycle: CycleRow, linked: set[tuple[str, str]], context: Context
 ) -> Step | None:
     back = _earlier(change.unit, change.before)
-    if _same(change.unit, back, change.after, client, context):
+    if _same(change.unit, back, change.after, client, context) or _is_back(client, change.unit, back, context):
         return None
     if _is_empty(back) and (client.created_at >= cycle.started_at or (client.client, change.system) in linked):
         return _first_sight(client, change.unit, back)
     return _judged(client, change.unit, back, change.after, context)
+
+
+def _is_back(client: ClientRow, unit: str, back: Value, context: Context) -> bool:
+    """Whether golden holds the earlier value (again) already: nothing is left to undo."""
+    return _same(unit, _present(client, unit), back, client, context)
 
 
 def _first_sight(client: ClientRow, unit: str, back: Value) -> Step:
@@ -196,6 +201,10 @@ def _of_write(tx: Tx, identifier: str, systems: Mapping[str, System], context: C
         made = {**client.fields, **{part: row.fields[part] for part in parts_of(unit) if part in row.fields}}
         cause = _cause(client, unit, changes, context)
         back = _before_write(row, unit, client, cause, systems.get(row.system))
+        system = systems.get(row.system)
+        shows = system is not None and system.same(unit, client.fields)(_present(client, unit), back)
+        if shows or _is_back(client, unit, back, context):
+            continue
         cycle = tx.cycle(cause.cycle) if cause is not None and cause.cycle is not None else None
         if cause is not None and cycle is not None and _came_at_first_sight(client, cause.system, back, cycle, tx):
             steps.append(_first_sight(client, unit, back))

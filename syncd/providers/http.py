@@ -15,7 +15,7 @@ What an outcome becomes (a login counts as a read whose refusals are `Unauthoris
     403                                                       Unauthorised for a read, Rejected for a write
     404, 410                                                  Gone where `external_id` names a record; else Malformed (read), Rejected (write)
     409                                                       Duplicate where the system names the other record, else Rejected
-    3xx                                                       Malformed: never followed (303 after a write: UnknownOutcome)
+    3xx                                                       Malformed for a read, UnknownOutcome for a write; never followed
     other 4xx                                                 Rejected
     2xx that is no JSON within the limits                     Malformed for a read, UnknownOutcome for a write
 

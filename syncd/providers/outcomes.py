@@ -160,11 +160,8 @@ def judge(question: Question, received: Received, now: float) -> None:
         raise question.lost(what, status, words)
     if status in range(400, 500):
         raise _refusal(question, received, explained, context)
-    if status == HTTPStatus.SEE_OTHER:
-        raise question.unreadable("the system answered with a redirect, which is not followed (HTTP 303)", status)
     if status in range(300, 400):
-        message = question.says(f"the system answered with a redirect, which is not followed (HTTP {status})")
-        raise Malformed(message, **context)
+        raise question.unreadable(f"the system answered with a redirect, which is not followed (HTTP {status})", status)
     what = f"the system answered HTTP {status}"
     raise question.unreadable(what, status)
 

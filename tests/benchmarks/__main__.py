@@ -82,7 +82,7 @@ def medians(runs: list[dict[str, Figures]]) -> dict[str, Figures]:
 def commands() -> dict[str, list[str]]:
     """How each subject is started."""
     own = [sys.executable, "-m", "tests.benchmarks.subjects"]
-    found = {name: own for name in (*FLOORS, "syncd-pull", "syncd-cycle")}
+    found = dict.fromkeys((*FLOORS, "syncd-pull", "syncd-cycle"), own)
     python = os.environ.get("BENCH_PEERS")
     if python:
         found.update({f"peer-{path.stem}": [python, str(path)] for path in sorted((HERE / "peers").glob("*.py"))})

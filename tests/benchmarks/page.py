@@ -13,7 +13,6 @@ NAMES: Final = {
     "syncd-pull": "**syncd**: pull of one system",
     "syncd-cycle": "**syncd**: whole cycle of four linked systems",
     "peer-dlt_sqlite": "dlt rest_api to SQLite, merge",
-    "peer-dlt_duckdb": "dlt rest_api to DuckDB (parquet), upsert",
 }
 
 HEAD: Final = """# What syncd costs
@@ -30,7 +29,7 @@ a process of its own and is measured from the moment its modules are imported; m
 EXPLAINED: Final = """
 The floors are loops written by hand (`tests/benchmarks/subjects.py`): they fetch the pages and keep what changed in one table.
 They normalise nothing, keep no walk, prove no absence and link nothing; they say what the network and the digest alone cost.
-Peers run when `BENCH_PEERS` names a Python that has them: `python -m venv peers && peers/bin/pip install 'dlt[sqlalchemy,duckdb]'`,
+Peers run when `BENCH_PEERS` names a Python that has them: `python -m venv peers && peers/bin/pip install 'dlt[sqlalchemy]'`,
 then `BENCH_PEERS=$PWD/peers/bin/python make bench`. `BENCH_CLIENTS=100000 make bench` is the full size.
 """
 
@@ -84,8 +83,10 @@ def ratios(figures: dict[str, Figures]) -> list[str]:
     cycle = figures["syncd-cycle"]
     pulls = 4 * each("syncd-pull", "again") * cycle["again"]["clients"]
     lines += [
-        f"- a whole cycle of four systems without a change takes {cycle['again']['cpu'] / pulls:.2f} times the CPU of four pulls, "
-        f"and {cycle['again']['statements']:.0f} SQL statements for {cycle['again']['clients']:,.0f} clients",
+        (
+            f"- a whole cycle of four systems without a change takes {cycle['again']['cpu'] / pulls:.2f} times the CPU of four"
+            f" pulls, and {cycle['again']['statements']:.0f} SQL statements for {cycle['again']['clients']:,.0f} clients"
+        ),
         f"- one changed client costs {changed(cycle) * 1000:.2f} ms of CPU in the whole cycle (seen in four systems)",
     ]
     return lines

@@ -202,6 +202,8 @@ def test_write_with_a_lost_answer_is_sent_once(httpserver, http, status):
         ("GET", None, say("[1e99999]"), Malformed),
         ("GET", None, say("{}", 200, "application/json", Content_Encoding="br"), Malformed),
         ("POST", None, say(status=303, Location="/elsewhere"), UnknownOutcome),
+        ("POST", None, say(status=302, Location="/elsewhere"), UnknownOutcome),
+        ("GET", None, say(status=302, Location="/elsewhere"), Malformed),
     ],
 )
 def test_outcome_becomes_the_right_error(httpserver, http, method, external_id, answer, error):

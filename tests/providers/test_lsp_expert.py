@@ -366,6 +366,14 @@ def test_a_lost_answer_to_a_new_contact_is_an_unknown_outcome(world: LspWorld) -
     assert len(world.raw(external_id)["contacts"]) == 1
 
 
+def test_an_error_in_the_place_of_the_new_client_is_an_unknown_outcome(world: LspWorld) -> None:
+    """An error body has an id, too, its own: it is not taken for the client that was created."""
+    error = b'{"message": "Something went wrong", "name": "GeneralError", "code": "internal", "id": "b63252696daa22f0ab3b0"}'
+    world.system.answer(Instead(200, error, committed=True), method="POST", path="/clients")
+    with pytest.raises(UnknownOutcome):
+        world.provider.create({"name": "ACME"})
+
+
 def test_a_contact_that_was_deleted_meanwhile_is_stale(world: LspWorld) -> None:
     """A contact that is gone makes the write stale; the client itself is not gone."""
     external_id = world.add(**SAMPLE)

@@ -13,6 +13,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from syncd.errors import Fenced, StoreError
@@ -65,6 +66,13 @@ def test_the_way_down_leaves_nothing(database) -> None:
     place.close()
     with database.store() as store, store.writing() as tx:
         tx.put_clients([a_client()])
+
+
+def test_revisions_are_read_from_the_names_of_their_files() -> None:
+    """What the store finds without Alembic is what Alembic finds, in its order."""
+    scripts = ScriptDirectory.from_config(schema._config())
+    assert list(schema.revisions()) == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert schema.head() == scripts.get_current_head()
 
 
 def test_the_revision_of_nothing_is_none_and_asking_makes_nothing(database) -> None:

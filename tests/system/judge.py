@@ -330,7 +330,8 @@ def still(place: Place, before: Look) -> Iterator[str]:
 
 
 def _without_times(row: Raw) -> Raw:
-    return {key: value for key, value in row.items() if key not in ("seen_at", "changed_at")}
+    kept = {key: value for key, value in row.items() if key not in ("seen_at", "changed_at")}
+    return {**kept, "raw": _bare(kept["raw"])} if "raw" in kept else kept
 
 
 def _held_clients(look: Look) -> set[str]:

@@ -86,7 +86,9 @@ def placed(make: Make, switches: dict[str, dict[str, Any]]) -> Place:
         more["instance"] = "demo"
     if flowtly.get("iri_keys") == "integer":
         more |= integers(flowtly.get("iri_prefix", ""))
-    return make(clients=5, switches=switches, more={"systems.erp": more})
+    size = switches.get("smartbills", {}).get("max_page_size")
+    pages = {"systems.receipts": {"page_size": size}} if size else {}
+    return make(clients=5, switches=switches, more={"systems.erp": more, **pages})
 
 
 def without_the_asking(found: list[str]) -> list[str]:

@@ -247,10 +247,16 @@ def _cut_short(body: Value, items: Sequence[Value]) -> str | None:
     return "fewer records than a full page, and not the last" if isinstance(size, int) and len(items) < size else None
 
 
+ALWAYS_SHOWN: Final = ("object", "address", "archived", "contacts", "invoice")
+"""Keys of which every client in an answer has at least one, and an error has none."""
+
+
 def _listed(body: Value) -> Listed | None:
-    """A client in full, or None where the body is none (or cannot be kept)."""
+    """A client in full, or None where the body is none (or cannot be kept). An error has an id and a name, too, and nothing else."""
     external_id = identity(body.get("id")) if isinstance(body, dict) else None
     if not isinstance(body, dict) or external_id is None or unsound(body) is not None:
+        return None
+    if not any(key in body for key in ALWAYS_SHOWN):
         return None
     return Listed(external_id, body)
 
