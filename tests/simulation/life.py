@@ -137,8 +137,11 @@ class Life:
                 assert isinstance(line, Line)
                 line.listing = None
                 if self.plan.has("lying_lists") and rng.random() < 0.2:  # noqa: PLR2004
-                    lie = Listing(drop=1), Listing(repeat=True), Listing(total=1), Listing(empty=True), Listing(drop=2, total=-2)
+                    lie = Listing(drop=1), Listing(repeat=True), Listing(total=1), Listing(empty=True), Listing(oldest=1, total=-1)
                     line.listing = rng.choice(lie)
+                    known = any(ref[0] == name for ref in self.oracle.first_known)
+                    if (line.listing.empty or line.listing.oldest) and not known:
+                        line.listing = None
                     self.tell(f"the next listing of {name} lies: {line.listing}")
         for name, each in self.worlds.items():
             if self.plan.has("strangers"):
@@ -419,6 +422,8 @@ class Life:
     def _converge(self) -> None:
         from tests.simulation.judge import Judge  # noqa: PLC0415 - it judges lives
 
+        self.cycle()
+        self.person.let_go()
         for _ in range(CONVERGE_CYCLES):
             self.now += timedelta(seconds=_TAIL_STEP_SECONDS)
             self.cycle()

@@ -88,6 +88,11 @@ class Person:
         if not release and row.kind in (HoldKind.BRAKE, HoldKind.LOSSY, HoldKind.FIELD):
             self._note_refused(row)
         self._operate("release" if release else "refuse", row.hold)
+        if not release and row.kind in (HoldKind.BRAKE, HoldKind.LOSSY):
+            for item in row.items:
+                client = self.whose(str(item["client"])) if item.get("client") else None
+                if client is not None and item["field"] != "record":
+                    self._decide(client, str(item["client"]), str(item["field"]))
 
     def _lossy_released(self, row: Any) -> None:
         item = row.items[-1]

@@ -72,6 +72,11 @@ def plain(unit: str, value: Shown) -> Shown:
     return value
 
 
+def alike(value: Shown) -> Shown:
+    """An e-mail as it is compared: whatever its case."""
+    return value.casefold() if isinstance(value, str) else value
+
+
 class Oracle:
     """Told of every edit, effect and sight while they happen; judges at the end."""
 
@@ -266,6 +271,9 @@ class Oracle:
             value = self.shape(system, unit, raw)
             if value is not None and not (unit == "archived" and value is False):
                 self.shown[place] = self._source(client, unit, system, external_id, value)
+            elif value is None:
+                cleared = [edit.number for edit in self.cells[(client, unit)] if edit.value is None]
+                self.shown[place] = max((number for number in cleared if number in self.read_edits), default=None)
             self._may_send(system, unit, value)
             self.sighted.append((place, self.shown[place]))
         return client
@@ -281,6 +289,8 @@ class Oracle:
         typed = [edit.number for edit in self.cells[(client, unit)] if self.matches(system, unit, value, edit.value)]
         if typed:
             return max(typed, key=lambda number: (number in self.read_edits, number))
+        if value is None and unit in self.facts.sources:
+            return None  # what somebody typed who may not is taken back
         if unit == "archived" and not value:
             return None  # nobody has to type that a client is not archived
         message = f"{system}/{external_id}: {unit} became {value!r}, which nobody typed for client {client}"
@@ -289,6 +299,8 @@ class Oracle:
     def matches(self, system: str, unit: str, shown: Shown, typed: Shown) -> bool:
         """Whether a system that was told `typed` may show `shown`."""
         form = self.form(system, unit, typed)
+        if unit == "email":
+            return bool(alike(form) == alike(shown))
         if unit != "address":
             return bool(form == shown or (unit == "archived" and not form and not shown))
         if form is None or shown is None:

@@ -112,9 +112,13 @@ def parts_held(profile: Profile, unit: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Listing:
-    """How the next listing lies. drop: how many items its end lacks. repeat: whether a page comes twice. total: added to it."""
+    """How the next listing lies.
+
+    drop: how many items its end lacks. oldest: how many its beginning lacks. repeat: whether a page comes twice. total: added to it.
+    """
 
     drop: int = 0
+    oldest: int = 0
     repeat: bool = False
     total: int = 0
     empty: bool = False
@@ -161,6 +165,8 @@ class Line(Memory):
             if lie.empty:
                 yield Page([], page.number, None if page.total is None else 0, last=True)
                 return
+            if lie.oldest:
+                page, lie.oldest = replace(page, records=list(page.records)[lie.oldest :]), 0
             if page.last and lie.drop:
                 yield replace(page, records=list(page.records)[: -lie.drop], total=total)
                 return

@@ -185,7 +185,9 @@ class Users:
             self.tell(f"{system}: {external_id} does not show {unit} any more")
 
     def poison(self, system: str, external_id: str) -> None:
-        """A record shows something that nobody can store."""
+        """A record shows something that nobody can store; before syncd knows the record, it could not tell whose it is."""
+        if (system, external_id) not in self.oracle.first_known:
+            return
         self.worlds[system].edit(external_id, x_note=POISON)
         self.oracle.touched(system, external_id, POISON)
         self.poisoned.add((system, external_id))
