@@ -24,7 +24,7 @@ from syncd.core.model import (
     unit_value,
     units_in,
 )
-from syncd.engine.observe import CREATED, WRITTEN, digest
+from syncd.engine.observe import CREATED, SENT, WRITTEN, digest
 from syncd.engine.systems import System
 from syncd.store import (
     Base,
@@ -100,8 +100,8 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     """Merge every unit of one client and move the bases of its links."""
     golden = dict(bundle.client.fields)
     origins = dict(bundle.client.origins)
-    sides = present(bundle, scope.systems)
-    draft = Draft(bundle.client, {(link.system, link.external_id): link for link, _ in bundle.sides})
+    sides = [(_with_unanswered(link, record, golden, scope), record) for link, record in present(bundle, scope.systems)]
+    draft = Draft(bundle.client, {(link.system, link.external_id): link for link, _ in (*bundle.sides, *sides)})
     _adopt_typed_split(golden, sides)
     fresh = _still_typed(sides, scope)
     draft.settles_at = max(fresh.values(), default=None)
@@ -127,6 +127,18 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
         updated_at=scope.now if moved else bundle.client.updated_at,
     )
     return draft
+
+
+def _with_unanswered(link: LinkRow, record: RecordRow, golden: Mapping[str, Value], scope: Scope) -> LinkRow:
+    """The link, with what writes of ours whose answers were lost turn out to have done: it was agreed, and is nobody's edit."""
+    sent = record.memory.get(SENT)
+    bases = dict(link.bases)
+    for unit, value in sent.items() if isinstance(sent, Mapping) else ():
+        shown, base = unit_value(record.fields, unit), bases.get(unit, Base())
+        same = scope.systems[link.system].same(unit, golden)
+        if shown is not UNKNOWN and not (base.seen is not UNKNOWN and same(shown, base.seen)) and same(shown, value):
+            bases[unit] = replace(base, seen=shown, agreed=value)
+    return link if bases == link.bases else replace(link, bases=bases)
 
 
 def _still_typed(sides: Sequence[tuple[LinkRow, RecordRow]], scope: Scope) -> dict[str, datetime]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from syncd.core.model import UNKNOWN, Fields, Value
+from syncd.core.model import UNKNOWN, Fields, Value, unit_value
 from syncd.store import RecordRow, RecordState
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ WRITTEN = "_written"
 
 EARLIER = "_earlier"
 """Key in a record's memory: what its fields showed before they changed, {field: [[value, until when (ISO)], ...]}."""
+
+SENT = "_sent"
+"""Key in a record's memory: what writes had told whose answers were lost, {unit: value}. Where the record shows it, it is no edit."""
 
 EARLIER_VALUES_MAX = 4
 """Earlier values of one field that are remembered."""
@@ -137,12 +140,13 @@ def _row(
     memories: Mapping[str, Mapping[str, Any]],
 ) -> RecordRow:
     kept = _kept(old.memory if old else {}, memories.get(listed.external_id, {}))
-    engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED, EARLIER) if key in kept}
+    engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED, EARLIER, SENT) if key in kept}
     reading = system.provider.read(listed, kept)
     fields = reading.fields
     unchanged = old is not None and old.fields == fields and old.state is RecordState.PRESENT
     if old is not None and old.fields != fields:
         engine_own[EARLIER] = _earlier(old, fields, now)
+        engine_own[SENT] = _still_sent(system, engine_own.get(SENT, {}), old.fields, fields)
     return RecordRow(
         system=system.name,
         external_id=listed.external_id,
@@ -195,6 +199,23 @@ def _earlier(old: RecordRow, fields: Fields, now: datetime) -> dict[str, list[li
         if fields.get(field, UNKNOWN) != value:
             kept[field] = [*kept.get(field, []), [value, now.isoformat()]][-EARLIER_VALUES_MAX:]
     return kept
+
+
+def _still_sent(system: System, sent: Mapping[str, Value], old: Fields, new: Fields) -> dict[str, Value]:
+    """What may still come of unanswered writes: what was shown once and then changed again has come already."""
+
+    def came(unit: str, value: Value) -> bool:
+        before, after = unit_value(old, unit), unit_value(new, unit)
+        return before is not UNKNOWN and before != after and system.same(unit, old)(before, value)
+
+    return {unit: value for unit, value in sent.items() if not came(unit, value)}
+
+
+def sent_memory(memory: Mapping[str, Any], told: Mapping[str, Value], *, answered: bool) -> dict[str, Any]:
+    """A record's memory after a write that told `told` (unit -> value): kept in mind where its answer was lost."""
+    before = memory.get(SENT)
+    rest = {unit: value for unit, value in before.items() if unit not in told} if isinstance(before, Mapping) else {}
+    return {**memory, SENT: rest if answered else {**rest, **told}}
 
 
 def written_memory(at: datetime) -> dict[str, Any]:

@@ -360,14 +360,14 @@ def _chosen(tx: Tx, row: ConflictRow, take: str | None, value: str | None) -> Va
         return _typed(row.unit, value)
     if take == "base":
         return None if row.base is UNKNOWN else row.base
+    for candidate in row.candidates:  # golden too, where it competed
+        if candidate["system"] == take:
+            chosen: Value = candidate["value"]
+            return chosen
     if take == "golden":
         client = tx.client(row.client)
         golden = unit_value(client.fields, row.unit) if client is not None else UNKNOWN
         return None if golden is UNKNOWN else golden
-    for candidate in row.candidates:
-        if candidate["system"] == take:
-            chosen: Value = candidate["value"]
-            return chosen
     names = ", ".join(sorted({str(candidate["system"]) for candidate in row.candidates}))
     message = (
         f"conflict {row.conflict} has no candidate of {take}; take one of {names}, golden or base, or give --value"

@@ -31,7 +31,7 @@ from syncd.core.model import (
 )
 from syncd.engine import trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
-from syncd.engine.observe import created_memory, digest, mark_missing, observe, written_memory
+from syncd.engine.observe import SENT, created_memory, digest, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
 from syncd.errors import (
     Duplicate,
@@ -110,6 +110,8 @@ def recover(store: Store, now: datetime, create_settle_seconds: float) -> int:
     with store.writing() as tx:
         dying = tx.writes([WriteState.SENDING])
         settled = now + timedelta(seconds=create_settle_seconds)
+        for row in dying:
+            _note_unanswered(tx, row)
         rows = [
             replace(row, state=WriteState.IN_DOUBT, settle_at=settled)
             if row.action is Action.CREATE or _makes_child(row)
@@ -119,6 +121,21 @@ def recover(store: Store, now: datetime, create_settle_seconds: float) -> int:
         if rows:
             tx.put_writes(rows)
     return len(dying)
+
+
+def _note_unanswered(tx: Tx, row: WriteRow) -> None:
+    """Keep in mind what a write had told that may have taken effect: where the record shows it, it is nobody's edit."""
+    client, record = tx.client(row.client), tx.records(row.system, [row.external_id or ""]).get(row.external_id or "")
+    if client is None or record is None or row.action is Action.DELETE:
+        return
+    told = _told({**client.fields, **row.fields}, row)
+    tx.put_records([replace(record, memory=sent_memory(record.memory, told, answered=False))])
+
+
+def _told(golden: Fields, row: WriteRow) -> dict[str, Value]:
+    """Unit -> the value that golden wanted when the write was sent."""
+    values = {unit: unit_value(golden, unit) for unit in dict.fromkeys(unit_of(name) for name in row.fields)}
+    return {unit: None if value is UNKNOWN else value for unit, value in values.items()}
 
 
 def _makes_child(row: WriteRow) -> bool:
@@ -291,7 +308,9 @@ def _is_what_the_plan_saw(system: System, now: Fields, then: Fields, golden: Fie
 def _updated(tx: Tx, lane: Lane, row: WriteRow, answer: Listed, golden: Fields, *, sent_at: datetime) -> None:
     """Observe the answer. A unit that shows a form of what was sent is agreed; one that did not move is tried again within its budget."""
     now = lane.clock()
-    memory = {**written_memory(now), **_remembered(lane.system, row)}
+    known = tx.records(lane.system.name, [answer.external_id]).get(answer.external_id)
+    sent = sent_memory(known.memory if known is not None else {}, _told(row.fields, row), answered=True)
+    memory = {SENT: sent[SENT], **written_memory(now), **_remembered(lane.system, row)}
     observe(tx, lane.system, [answer], asked_at=sent_at, now=now, memories={answer.external_id: memory})
     record = tx.records(lane.system.name, [answer.external_id])[answer.external_id]
     link = tx.link(lane.system.name, answer.external_id)
@@ -357,6 +376,8 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
                 changed = replace(row, state=WriteState.PARKED, error=said)
             case _:
                 changed = _later(row, said, now)
+        if isinstance(error, UnknownOutcome):
+            _note_unanswered(tx, row)
         tx.put_writes([changed])
         tx.mark_dirty([row.client])
     pushed.failed += 1

@@ -8,7 +8,7 @@ import pytest
 
 from tests.system.conftest import LONG
 from tests.system.judge import judge
-from tests.system.place import PROVIDER, Place
+from tests.system.place import Place
 
 LIST = r"^/(companies/\d+/clients|clients|customers)$"
 FAULTS: dict[str, dict[str, Any]] = {
@@ -24,7 +24,6 @@ FAULTS: dict[str, dict[str, Any]] = {
     "nothing": {"effect": "empty_page"},
     "total": {"effect": "wrong_total"},
     "403": {"effect": "status", "status": 403},
-    "429": {"effect": "status", "status": 429, "retry_after": 60},
     "404": {"effect": "status", "status": 404},
     "bomb": {"effect": "bomb"},
     "depth": {"effect": "depth"},
@@ -32,9 +31,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     "endless": {"effect": "endless"},
     "truncate": {"effect": "truncate"},
     "500": {"effect": "status", "status": 500},
+    "429": {"effect": "status", "status": 429, "retry_after": 12},
 }
 QUICK = ("html", "empty", "null", "error-200", "short", "nothing", "403", "404", "digits")
-HARMLESS = {("short", "lsp"), ("short", "erp"), ("endless", "lsp")}
+HARMLESS = {("endless", "receipts")}
+"""Smartbills tells the number of pages, so that nobody asks for more of them."""
 
 
 def test_a_walk_that_fails(place: Place):
@@ -46,24 +47,18 @@ def test_a_walk_that_fails(place: Place):
         result = place.cycle(code=None)
         place.sandbox.clear_faults()
         walks = {each["system"]: each["walk"] for each in result["cycles"][0]["systems"]}
-        assert "complete" not in walks.values(), (name, walks)
+        struck = [system for system in walks if (name, system) not in HARMLESS]
+        assert "complete" not in [walks[system] for system in struck], (name, walks)
         assert place.writes(after=number) == [], name
         failing = {each["system"]: each["reason"] for each in result["failing"]}
-        assert failing.keys() == PROVIDER.keys(), (name, failing)
+        assert failing.keys() == set(struck), (name, failing)
         assert all(failing.values()), (name, failing)
-        if name in ("403", "429"):
-            unpause(place)
     after = place.look()
     assert [client["fields"] for client in after.clients] == [client["fields"] for client in before.clients]
     assert all(link["state"] == "linked" for client in after.clients for link in client["links"])
     assert [row["external_id"] for row in after.records] == [row["external_id"] for row in before.records]
-    place.sync()
+    place.sync("--wait", "20s")
     assert judge(place) == []
-
-
-def unpause(place: Place) -> None:
-    """Let a pause that a system asked for be over."""
-    place.cycle(code=None)
 
 
 @pytest.mark.parametrize("effect", ["repeated", "gone-on-page-two", "401"])
