@@ -24,8 +24,9 @@ from syncd.engine.linking import first_run, link_records, settle_proposals
 from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
 from syncd.engine.pull import new_system, pull
-from syncd.engine.push import Lane, Pushed, push, recover, settle
+from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
+from syncd.engine.settling import settle
 from syncd.engine.systems import System
 from syncd.errors import ProviderError
 from syncd.store import (

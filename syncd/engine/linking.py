@@ -17,7 +17,7 @@ from syncd.core.correlate import Grouping, MatchKey, Node, Ref, Verdict, compare
 from syncd.engine import trail
 from syncd.engine.decide import Scope
 from syncd.engine.observe import digest
-from syncd.engine.push import free_of_doubt
+from syncd.engine.settling import free_of_doubt
 from syncd.store import (
     AuditRow,
     ClientRow,

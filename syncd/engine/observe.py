@@ -194,7 +194,9 @@ def _is_stale(old: RecordRow, new: RecordRow, asked_at: datetime, stale_read_sec
 def _earlier(old: RecordRow, fields: Fields, now: datetime) -> dict[str, list[list[Value]]]:
     """What the fields of a record showed before they changed, and until when; the last few values of each."""
     known = old.memory.get(EARLIER)
-    kept: dict[str, list[list[Value]]] = {field: list(values) for field, values in known.items()} if isinstance(known, Mapping) else {}
+    kept: dict[str, list[list[Value]]] = (
+        {field: list(values) for field, values in known.items()} if isinstance(known, Mapping) else {}
+    )
     for field, value in old.fields.items():
         if fields.get(field, UNKNOWN) != value:
             kept[field] = [*kept.get(field, []), [value, now.isoformat()]][-EARLIER_VALUES_MAX:]

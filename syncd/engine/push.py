@@ -5,14 +5,14 @@ What happens to a write, by what its system does:
     done       the answer was read and observed; the base moves by the ordinary merge of that observation
     stale      the record is not what the plan saw: the write is dropped, the record observed, the client decided again
     waiting    nothing was sent or processed (out of reach, rate limit): again later, backing off
-    in_doubt   a create (or the making of a child) may have taken effect: never simply sent again; see `settle`
+    in_doubt   a create (or the making of a child) may have taken effect: never simply sent again; see `syncd.engine.settling`
     parked     refused: the system's own words are kept for a person; the other writes go on
     dropped    no longer wanted, or the record is gone
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,6 @@ from syncd.store import (
     HoldRow,
     LinkRow,
     LinkState,
-    RecordRow,
     RecordState,
     SystemState,
     WriteRow,
@@ -68,9 +67,6 @@ BATCH = 50
 
 BACKOFF_SECONDS_FIRST = 2.0
 BACKOFF_SECONDS_MAX = 3600.0
-TELLING = ("name", "email", "phone", "registration_number", "vat_number", "address_line1")
-"""Fields by which clients are told apart."""
-
 ATTEMPTS_MAX = 20
 """Attempts after which a write that nobody refused, but that never came through, is parked."""
 
@@ -285,8 +281,9 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
 
 
 def _whole(system: System, fields: Fields, shown: Fields) -> dict[str, Value]:
-    """The patch with every group whole: its other parts as the record shows them, so that what somebody types between the reading
-    and the writing is never mixed with it.
+    """The patch with every group whole, its other parts as the record shows them.
+
+    What somebody types between the reading and the writing is thereby never mixed with it.
     """
     parts = [part for unit in dict.fromkeys(unit_of(name) for name in fields) for part in parts_of(unit)]
     kept = [part for part in parts if part in shown and (spec := system.spec(part)) is not None and spec.update]
@@ -413,97 +410,3 @@ def _propose_link(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, now: date
     reason = f"{lane.system.name} refused to create the client: its record {error.existing_id} is there already"
     hold = tx.new_ids("h", 1)[0]
     tx.put_hold(HoldRow(hold, HoldKind.LINK, lane.system.name, reason, items, now, key))
-
-
-def settle(lane: Lane, *, walk_started: datetime | None) -> int:
-    """Judge writes in doubt once their time is up and a complete walk began after it. Returns how many were judged.
-
-    A create is ours if exactly one record, unknown before the intent and linked to nobody, shows what was sent: it is adopted. None:
-    it is sent again under the same intent. Several: parked. The making of a child is decided again from what is there now.
-    """
-    with lane.store.writing() as tx:
-        doubtful = [
-            row
-            for row in tx.writes([WriteState.IN_DOUBT], system=lane.system.name)
-            if row.settle_at is not None and walk_started is not None and walk_started >= row.settle_at
-        ]
-        for row in doubtful:
-            if row.action is not Action.CREATE:
-                tx.put_writes(
-                    [
-                        replace(
-                            row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; decided again"
-                        )
-                    ]
-                )
-                tx.mark_dirty([row.client])
-                continue
-            _settle_create(tx, lane, row)
-    return len(doubtful)
-
-
-def _settle_create(tx: Tx, lane: Lane, row: WriteRow) -> None:
-    ours = look_alikes(tx, lane.system, row)
-    if len(ours) == 1:
-        record = ours[0]
-        from syncd.providers import Listed  # noqa: PLC0415
-
-        golden = tx.client(row.client)
-        adopt(
-            tx,
-            lane,
-            row,
-            Listed(record.external_id, record.raw, record.children),
-            golden.fields if golden else row.fields,
-            asked_at=record.observed_at,
-            found=True,
-        )
-        _log.info("create_adopted", system=row.system, client=row.client, write=row.write, record=record.external_id)
-    elif ours:
-        said = {
-            "code": "ambiguous",
-            "message": f"{len(ours)} records look like the one whose creation was in doubt",
-            "next": "Link the right one, or drop the write.",
-        }
-        tx.put_writes([replace(row, state=WriteState.PARKED, error=said)])
-        tx.mark_dirty([row.client])
-    else:
-        tx.put_writes([replace(row, state=WriteState.WAITING, next_attempt_at=None, settle_at=None)])
-        tx.mark_dirty([row.client])
-
-
-def look_alikes(tx: Tx, system: System, row: WriteRow) -> list[RecordRow]:
-    """Records first seen since the intent, linked to nobody, that show what the create had sent.
-
-    Where none shows all of it, those that show at least half of what tells clients apart: somebody may have edited it meanwhile.
-    """
-    since = row.sending_at or row.since
-    free = set(tx.unlinked())
-    young = [record for record in tx.recent(system.name, since) if (system.name, record.external_id) in free]
-    whole = [record for record in young if all(_shows(system, record.fields, row.fields).values())]
-    return whole or [record for record in young if _mostly(_shows(system, record.fields, row.fields))]
-
-
-def _shows(system: System, shown: Fields, sent: Fields) -> dict[str, bool]:
-    """Of every field that a create had sent and that the system lets be read: whether the record shows its projection."""
-    same = system.part_same(sent)
-    readable = [name for name in sent if (spec := system.spec(name)) is not None and spec.read and not spec.remembered]
-    return {
-        name: name in shown and (same(name, shown[name], sent[name]) or resembles(shown[name], sent[name]))
-        for name in readable
-    }
-
-
-def _mostly(shows: Mapping[str, bool]) -> bool:
-    telling = [shows[name] for name in TELLING if name in shows]
-    return any(telling) and sum(telling) * 2 >= len(telling)
-
-
-def free_of_doubt(tx: Tx, systems: Sequence[System]) -> set[tuple[str, str]]:
-    """Unlinked records that may be ours, made by a create in doubt: they are not correlated before that is settled."""
-    reserved: set[tuple[str, str]] = set()
-    for system in systems:
-        for row in tx.writes([WriteState.IN_DOUBT], system=system.name):
-            if row.action is Action.CREATE:
-                reserved.update((system.name, record.external_id) for record in look_alikes(tx, system, row))
-    return reserved

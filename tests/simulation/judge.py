@@ -87,7 +87,9 @@ class Judge:
     def _mirror(self) -> None:
         for name, each in self.worlds.items():
             there = set(each.ids())
-            mirrored = {ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT}
+            mirrored = {
+                ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT
+            }
             if there != mirrored:
                 self._fail(f"{name} holds {sorted(there)}, its mirror {sorted(mirrored)}")
             for external_id in there:
@@ -217,7 +219,9 @@ class Judge:
 
     def _convergence(self, identifier: str, client: int) -> None:
         held = self._held_units(identifier)
-        linked = {ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED}
+        linked = {
+            ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED
+        }
         for name, each in self.worlds.items():
             standing = self.standings.get((identifier, name))
             mine = [ref for ref in linked if ref[0] == name and ref[1] in each.ids()]
@@ -289,7 +293,11 @@ class Judge:
         provider_objects = world.profile.objects(row.fields) is not None or row.fields.get("name") is None
         gone = any(ref[0] == name and link.client == identifier for ref, link in self.links.items())
         held = standing is not None and standing.state in (StandingState.HELD, StandingState.FAILING)
-        if held and standing.state is StandingState.HELD and not any(hold.state is HoldState.OPEN for hold in self.holds):
+        if (
+            held
+            and standing.state is StandingState.HELD
+            and not any(hold.state is HoldState.OPEN for hold in self.holds)
+        ):
             self._fail(f"{identifier} is held in {name}, and there is no hold: {standing.reason}")
         if (
             row.state.value == "active"
@@ -317,7 +325,9 @@ class Judge:
             else:
                 here = [edit for edit in cell if edit.system == name and plain(row.unit, edit.value) == value]
                 edits = here or [
-                    edit for edit in cell if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
+                    edit
+                    for edit in cell
+                    if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
                 ]
             found.append((name, value, edits))
         return found
@@ -332,7 +342,7 @@ class Judge:
             for name, value, edits in candidates:
                 if not edits and value is not None and not (row.unit == "archived" and value is False):
                     self._fail(f"{row.conflict} has the candidate {value!r} of {name}, which nobody typed")
-            if len({repr(value) for _, value, _ in candidates}) < 2:  # noqa: PLR2004
+            if len({repr(value) for _, value, _ in candidates}) < 2:
                 self._fail(f"{row.conflict} has one value only: {row.candidates}")
             if row.unit not in ("marketing_consent", "archived") and row.rule != "fill":
                 self._concurrent(row, candidates)
@@ -394,7 +404,11 @@ class Judge:
         candidates = self._candidates(row, client)
         won = next((value for name, value, _ in candidates if name == row.winner), None) if row.winner else None
         if row.status is ConflictStatus.RESOLVED:
-            won = row.value.get("name") if row.unit == "name" and isinstance(row.value, Mapping) else plain(row.unit, row.value)
+            won = (
+                row.value.get("name")
+                if row.unit == "name" and isinstance(row.value, Mapping)
+                else plain(row.unit, row.value)
+            )
         return [each for each in candidates if row.status is ConflictStatus.OPEN or each[1] != won]
 
     def _once(self, cell: tuple[int, str], edits: list[Edit], rows: list[Any]) -> None:
@@ -444,8 +458,7 @@ class Judge:
         return any(
             item.get("client") in identifiers and item.get("field") == edit.unit and item.get("system") == edit.system
             for hold in self.holds
-            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY)
-            and hold.state in (HoldState.OPEN, HoldState.REFUSED)
+            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY) and hold.state in (HoldState.OPEN, HoldState.REFUSED)
             for item in hold.items
         )
 

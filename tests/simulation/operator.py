@@ -74,7 +74,7 @@ class Person:
         if not holds:
             return
         row = self.rng.choice(holds)
-        release = row.kind is HoldKind.FIRST_RUN or self.rng.random() < 0.6  # noqa: PLR2004
+        release = row.kind is HoldKind.FIRST_RUN or self.rng.random() < 0.6
         oracle = self.life.oracle
         if row.kind in (HoldKind.LINK, HoldKind.MERGE):
             for item in row.items:
@@ -121,7 +121,7 @@ class Person:
     def conflict(self) -> None:
         """Settle an open conflict, or put a losing value back."""
         rows = [row for row in self._read("conflicts") if row.kind is not ConflictKind.DELETE]
-        rows = [row for row in rows if row.status is ConflictStatus.OPEN or self.rng.random() < 0.3]  # noqa: PLR2004
+        rows = [row for row in rows if row.status is ConflictStatus.OPEN or self.rng.random() < 0.3]
         rows = [row for row in rows if row.client == self._read("resolve_alias", row.client)]
         if not rows:
             return
@@ -155,7 +155,7 @@ class Person:
         if not rows:
             return
         row = self.rng.choice(rows)
-        if self.rng.random() < 0.6:  # noqa: PLR2004
+        if self.rng.random() < 0.6:
             self._operate("retry", row.write)
             return
         self._operate("drop", row.write)

@@ -49,7 +49,9 @@ class Edit:
     glimpses: frozenset[int]
 
     def __str__(self) -> str:
-        return f"edit {self.number} of client {self.client} {self.unit}={self.value!r} in {self.system}/{self.external_id}"
+        return (
+            f"edit {self.number} of client {self.client} {self.unit}={self.value!r} in {self.system}/{self.external_id}"
+        )
 
 
 @dataclass(slots=True)
@@ -137,7 +139,9 @@ class Oracle:
             return plain(unit, {part: profile.form(part, value[part]) for part in parts if part in value})
         return profile.form(parts[0], value) if parts else None
 
-    def typed(self, client: int, system: str, external_id: str, raw: Mapping[str, Value], units: Iterable[str]) -> list[Edit]:
+    def typed(
+        self, client: int, system: str, external_id: str, raw: Mapping[str, Value], units: Iterable[str]
+    ) -> list[Edit]:
         """A person typed units of a record, which now is `raw`."""
         self.owner[(system, external_id)] = client
         made = []
@@ -152,7 +156,9 @@ class Oracle:
             )
             self._add(edit)
             known = self.known.get(place)
-            if edit.value == (self.shape(system, unit, {}) if known is None else self.form(system, unit, self.edits[known].value)):
+            if edit.value == (
+                self.shape(system, unit, {}) if known is None else self.form(system, unit, self.edits[known].value)
+            ):
                 self.back.add(edit.number)
             self.shown[place] = edit.number
             made.append(edit)
@@ -308,7 +314,13 @@ class Oracle:
         return all(shown.get(part) == value for part, value in form.items())
 
     def syncd_updated(
-        self, system: str, external_id: str, before: Mapping[str, Value], after: Mapping[str, Value], patch: Iterable[str], since: int
+        self,
+        system: str,
+        external_id: str,
+        before: Mapping[str, Value],
+        after: Mapping[str, Value],
+        patch: Iterable[str],
+        since: int,
     ) -> None:
         """Syncd changed a record that it had read at `since`."""
         self._effect(system)
