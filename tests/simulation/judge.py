@@ -28,6 +28,11 @@ FILLED_IN = ("payment_terms_days", "marketing_consent", "archived")
 SUPERSEDED = "superseded by a newer edit"
 
 
+def told(value: Shown) -> str:
+    """A value as text, whatever the order of its parts."""
+    return repr(sorted(value.items())) if isinstance(value, Mapping) else repr(value)
+
+
 class Judge:
     """Judges one life; `judge` raises the first Violation."""
 
@@ -87,9 +92,7 @@ class Judge:
     def _mirror(self) -> None:
         for name, each in self.worlds.items():
             there = set(each.ids())
-            mirrored = {
-                ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT
-            }
+            mirrored = {ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT}
             if there != mirrored:
                 self._fail(f"{name} holds {sorted(there)}, its mirror {sorted(mirrored)}")
             for external_id in there:
@@ -219,9 +222,7 @@ class Judge:
 
     def _convergence(self, identifier: str, client: int) -> None:
         held = self._held_units(identifier)
-        linked = {
-            ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED
-        }
+        linked = {ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED}
         for name, each in self.worlds.items():
             standing = self.standings.get((identifier, name))
             mine = [ref for ref in linked if ref[0] == name and ref[1] in each.ids()]
@@ -293,11 +294,7 @@ class Judge:
         provider_objects = world.profile.objects(row.fields) is not None or row.fields.get("name") is None
         gone = any(ref[0] == name and link.client == identifier for ref, link in self.links.items())
         held = standing is not None and standing.state in (StandingState.HELD, StandingState.FAILING)
-        if (
-            held
-            and standing.state is StandingState.HELD
-            and not any(hold.state is HoldState.OPEN for hold in self.holds)
-        ):
+        if held and standing.state is StandingState.HELD and not any(hold.state is HoldState.OPEN for hold in self.holds):
             self._fail(f"{identifier} is held in {name}, and there is no hold: {standing.reason}")
         if (
             row.state.value == "active"
@@ -325,9 +322,7 @@ class Judge:
             else:
                 here = [edit for edit in cell if edit.system == name and plain(row.unit, edit.value) == value]
                 edits = here or [
-                    edit
-                    for edit in cell
-                    if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
+                    edit for edit in cell if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
                 ]
             found.append((name, value, edits))
         return found
@@ -342,7 +337,7 @@ class Judge:
             for name, value, edits in candidates:
                 if not edits and value is not None and not (row.unit == "archived" and value is False):
                     self._fail(f"{row.conflict} has the candidate {value!r} of {name}, which nobody typed")
-            if len({repr(value) for _, value, _ in candidates}) < 2:
+            if len({repr(value) for _, value, _ in candidates}) < 2:  # noqa: PLR2004
                 self._fail(f"{row.conflict} has one value only: {row.candidates}")
             if row.unit not in ("marketing_consent", "archived") and row.rule != "fill":
                 self._concurrent(row, candidates)
@@ -393,6 +388,8 @@ class Judge:
 
     def _viewed(self, edit: Edit, edits: Iterable[Edit], viewed: set[int]) -> bool:
         """Whether something was typed in view of it, or of the same value typed elsewhere and not in view of each other."""
+        if edit.value is None and any(other.from_nothing and other.number > edit.number for other in edits):
+            return True  # who types into an empty field sees that it is empty
         return edit.number in viewed or any(
             other.number in viewed
             and (other.number not in edit.glimpses or edit.system == "operator")
@@ -404,21 +401,17 @@ class Judge:
         candidates = self._candidates(row, client)
         won = next((value for name, value, _ in candidates if name == row.winner), None) if row.winner else None
         if row.status is ConflictStatus.RESOLVED:
-            won = (
-                row.value.get("name")
-                if row.unit == "name" and isinstance(row.value, Mapping)
-                else plain(row.unit, row.value)
-            )
+            won = row.value.get("name") if row.unit == "name" and isinstance(row.value, Mapping) else plain(row.unit, row.value)
         return [each for each in candidates if row.status is ConflictStatus.OPEN or each[1] != won]
 
     def _once(self, cell: tuple[int, str], edits: list[Edit], rows: list[Any]) -> None:
         lost = Counter(
-            (name, repr(value))
+            (name, told(value))
             for row in rows
             for name, value, _ in self._losers(row, cell[0])
             if name != "golden" and row.decided_by in ("", "rule")
         )
-        typed = Counter((edit.system, repr(plain(edit.unit, edit.value))) for edit in edits)
+        typed = Counter((edit.system, told(plain(edit.unit, edit.value))) for edit in edits)
         for key, number in lost.items():
             if number > max(typed[key], 1) and cell[1] not in ("marketing_consent", "archived"):
                 self._fail(f"client {cell[0]} {cell[1]}: {key[1]} of {key[0]} lost {number} times")
@@ -458,7 +451,8 @@ class Judge:
         return any(
             item.get("client") in identifiers and item.get("field") == edit.unit and item.get("system") == edit.system
             for hold in self.holds
-            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY) and hold.state in (HoldState.OPEN, HoldState.REFUSED)
+            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY)
+            and hold.state in (HoldState.OPEN, HoldState.REFUSED)
             for item in hold.items
         )
 
@@ -482,5 +476,5 @@ class Judge:
             or row.fields.get("archived") is True
             or row.state.value == "deleted"
             or any(each.key == told for each in self.conflicts)
-            or (bool(alive) and not heeding)
+            or (bool(alive) and len(heeding) < len(alive))
         )

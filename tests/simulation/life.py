@@ -65,7 +65,7 @@ class Life:
         self.crashes = 0
         self._stack: ExitStack | None = None
         self.engine: Engine | None = None
-        self._rng = {name: Random(f"{name} {plan.seed}") for name in ("edits", "faults", "crash", "users", "operator")}
+        self._rng = {name: Random(f"{name} {plan.seed}") for name in ("edits", "faults", "crash", "users", "operator")}  # noqa: S311
         self._crash_at = crash_at
         self._crashes_left = plan.crashes if crash_at is None else 1
         if crash_at is None and plan.crashes:
@@ -91,7 +91,7 @@ class Life:
         self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read)
         self.users = Users(self.worlds, self.oracle, Typist(self._rng["users"]), plan, self.tell)
         self.person = Person(self, self._rng["operator"])
-        self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""
+        self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""  # noqa: S108
         self._disk = Disk()
         self._snapshots: dict[str, tuple[datetime, Snapshot]] = {}
         self._watch()
@@ -136,14 +136,8 @@ class Life:
                 line = system.provider
                 assert isinstance(line, Line)
                 line.listing = None
-                if self.plan.has("lying_lists") and rng.random() < 0.2:
-                    lie = (
-                        Listing(drop=1),
-                        Listing(repeat=True),
-                        Listing(total=1),
-                        Listing(empty=True),
-                        Listing(oldest=1, total=-1),
-                    )
+                if self.plan.has("lying_lists") and rng.random() < 0.2:  # noqa: PLR2004
+                    lie = Listing(drop=1), Listing(repeat=True), Listing(total=1), Listing(empty=True), Listing(oldest=1, total=-1)
                     line.listing = rng.choice(lie)
                     known = any(ref[0] == name for ref in self.oracle.first_known)
                     if (line.listing.empty or line.listing.oldest) and not known:
@@ -151,7 +145,7 @@ class Life:
                     self.tell(f"the next listing of {name} lies: {line.listing}")
         for name, each in self.worlds.items():
             if self.plan.has("strangers"):
-                if rng.random() < 0.1:
+                if rng.random() < 0.1:  # noqa: PLR2004
                     self._swap(name, each)
                 else:
                     self._swap_back(name, each)
@@ -186,10 +180,10 @@ class Life:
         """Lists may show the state of some seconds ago, for a while that syncd was told of."""
         taken = self._snapshots.get(name)
         limit = self.plan.policy.timing.stale_read_seconds
-        if taken is not None and (rng.random() < 0.5 or (self.now - taken[0]).total_seconds() > limit * 0.5):
+        if taken is not None and (rng.random() < 0.5 or (self.now - taken[0]).total_seconds() > limit * 0.5):  # noqa: PLR2004
             del self._snapshots[name]
             self.oracle.stale_since.pop(name, None)
-        elif taken is None and rng.random() < 0.25 and each.account == each.name:
+        elif taken is None and rng.random() < 0.25 and each.account == each.name:  # noqa: PLR2004
             self._snapshots[name] = (self.now, each.snapshot())
             self.tell(f"the lists of {name} stand still")
 
@@ -329,16 +323,16 @@ class Life:
         self._point(f"before {call.action} {name}/{call.external_id}")
         if not self.troubled:
             return
-        if self.plan.has("edits_during") and self._rng["edits"].random() < 0.06:
+        if self.plan.has("edits_during") and self._rng["edits"].random() < 0.06:  # noqa: PLR2004
             self.users.act()
-        if call.commit is not None and self.plan.has("edits_during") and self._rng["edits"].random() < 0.1:
+        if call.commit is not None and self.plan.has("edits_during") and self._rng["edits"].random() < 0.1:  # noqa: PLR2004
             self.users.act(name, call.external_id)
         self._fail_before(name, call)
 
     def _fail_before(self, name: str, call: Call) -> None:
         rng = self._rng["faults"]
         error: ProviderError | None = None
-        if call.commit is None and self.plan.has("read_faults") and rng.random() < 0.05:
+        if call.commit is None and self.plan.has("read_faults") and rng.random() < 0.05:  # noqa: PLR2004
             error = rng.choice(
                 (
                     Transient("503"),
@@ -357,15 +351,15 @@ class Life:
     def _write_fault(self, rng: Random, name: str, call: Call) -> ProviderError | None:
         assert call.commit is not None
         settle = self.plan.policy.timing.create_settle_seconds
-        if self.plan.has("rejections") and rng.random() < 0.05:
+        if self.plan.has("rejections") and rng.random() < 0.05:  # noqa: PLR2004
             return Rejected("422: no", words="no")
-        if self.plan.has("late_commits") and call.action == "create" and settle and rng.random() < 0.2:
+        if self.plan.has("late_commits") and call.action == "create" and settle and rng.random() < 0.2:  # noqa: PLR2004
             delay = timedelta(seconds=rng.choice((0.005, 0.2 * settle, 0.4 * settle)))
             self.late.append((self.now + delay, name, call.commit))
             return UnknownOutcome("time-out; it takes effect later")
-        if self.plan.has("lost_answers") and rng.random() < 0.08:
+        if self.plan.has("lost_answers") and rng.random() < 0.08:  # noqa: PLR2004
             return UnknownOutcome("time-out before it took effect")
-        if self.plan.has("write_faults") and rng.random() < 0.08:
+        if self.plan.has("write_faults") and rng.random() < 0.08:  # noqa: PLR2004
             return rng.choice(
                 (
                     OutOfReach("refused"),
@@ -373,7 +367,7 @@ class Life:
                     Unauthorised("401"),
                 )
             )
-        if self.plan.has("ignored_writes") and call.action == "update" and rng.random() < 0.1 and self.engine:
+        if self.plan.has("ignored_writes") and call.action == "update" and rng.random() < 0.1 and self.engine:  # noqa: PLR2004
             self.tell(f"{name}: the next write is answered and ignored")
             self.engine.systems[name].provider.ignore_next_write = True  # type: ignore[attr-defined]
         return None
@@ -384,11 +378,11 @@ class Life:
         if not self.troubled:
             return
         rng = self._rng["faults"]
-        if call.commit is not None and self.plan.has("lost_answers") and rng.random() < 0.12:
+        if call.commit is not None and self.plan.has("lost_answers") and rng.random() < 0.12:  # noqa: PLR2004
             self.tell(f"{name}: the answer is lost")
             self.oracle.unanswered()
             raise UnknownOutcome("the answer is lost")
-        if self.plan.has("edits_during") and self._rng["edits"].random() < 0.05:
+        if self.plan.has("edits_during") and self._rng["edits"].random() < 0.05:  # noqa: PLR2004
             self.users.act()
 
     def _created(self, name: str, external_id: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -396,13 +390,7 @@ class Life:
         self.oracle.syncd_created(name, external_id, raw)
 
     def _updated(
-        self,
-        name: str,
-        external_id: str,
-        before: Mapping[str, Any],
-        after: Mapping[str, Any],
-        patch: Mapping[str, Any],
-        since: int,
+        self, name: str, external_id: str, before: Mapping[str, Any], after: Mapping[str, Any], patch: Mapping[str, Any], since: int
     ) -> None:
         self.tell(f"   {name}: updated {external_id} {dict(patch)}")
         self.oracle.syncd_updated(name, external_id, before, after, patch, since)
@@ -434,8 +422,9 @@ class Life:
     def _converge(self) -> None:
         from tests.simulation.judge import Judge  # noqa: PLC0415 - it judges lives
 
-        self.cycle()
-        self.person.let_go()
+        if self.person.waits():
+            self.cycle()
+            self.person.let_go()
         for _ in range(CONVERGE_CYCLES):
             self.now += timedelta(seconds=_TAIL_STEP_SECONDS)
             self.cycle()

@@ -31,6 +31,10 @@ class Person:
         for row in self._holds(HoldKind.FIRST_RUN):
             self._operate("release", row.hold)
 
+    def waits(self) -> bool:
+        """Whether the first run's report is still to be made or to be let go."""
+        return bool(self._read("get_meta", "first_run") != "released")
+
     def _operate(self, verb: str, *arguments: Any, **options: Any) -> Any:
         self.life.tell(f"operator: {verb} {arguments} {options or ''}")
         store = self.life.open()
@@ -60,11 +64,7 @@ class Person:
 
     def _known(self, client: int, unit: str) -> set[int]:
         oracle = self.life.oracle
-        return {
-            number
-            for (system, external_id, each), number in oracle.known.items()
-            if number is not None and each == unit and oracle.owner.get((system, external_id)) == client
-        }
+        return {edit.number for edit in oracle.cells[(client, unit)] if edit.number in oracle.read_edits}
 
     # -- holds -----------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Person:
         if not holds:
             return
         row = self.rng.choice(holds)
-        release = row.kind is HoldKind.FIRST_RUN or self.rng.random() < 0.6
+        release = row.kind is HoldKind.FIRST_RUN or self.rng.random() < 0.6  # noqa: PLR2004
         oracle = self.life.oracle
         if row.kind in (HoldKind.LINK, HoldKind.MERGE):
             for item in row.items:
@@ -121,7 +121,7 @@ class Person:
     def conflict(self) -> None:
         """Settle an open conflict, or put a losing value back."""
         rows = [row for row in self._read("conflicts") if row.kind is not ConflictKind.DELETE]
-        rows = [row for row in rows if row.status is ConflictStatus.OPEN or self.rng.random() < 0.3]
+        rows = [row for row in rows if row.status is ConflictStatus.OPEN or self.rng.random() < 0.3]  # noqa: PLR2004
         rows = [row for row in rows if row.client == self._read("resolve_alias", row.client)]
         if not rows:
             return
@@ -155,7 +155,7 @@ class Person:
         if not rows:
             return
         row = self.rng.choice(rows)
-        if self.rng.random() < 0.6:
+        if self.rng.random() < 0.6:  # noqa: PLR2004
             self._operate("retry", row.write)
             return
         self._operate("drop", row.write)

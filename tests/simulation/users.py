@@ -38,7 +38,7 @@ class Users:
         systems = [name for name in self.worlds if self.plan.characters[name] != "create_only"] or list(self.worlds)
         first = self.rng.choice(systems)
         client = self.create(first)
-        if self.plan.has("twins") and self.rng.random() < 0.4 and len(systems) > 1:
+        if self.plan.has("twins") and self.rng.random() < 0.4 and len(systems) > 1:  # noqa: PLR2004
             other = self.rng.choice([name for name in systems if name != first])
             number = self._siren()
             self.worlds[first].edit(self.worlds[first].ids()[-1], registration_number=number)
@@ -54,7 +54,7 @@ class Users:
         refs = self._refs(system, external_id)
         if not refs:
             refs = self._refs()
-        if not refs or (external_id is None and self.rng.random() < 0.06):
+        if not refs or (external_id is None and self.rng.random() < 0.06):  # noqa: PLR2004
             self.create(self.rng.choice(list(self.worlds)))
             return
         where, record = self.rng.choice(refs)
@@ -82,7 +82,7 @@ class Users:
     def between(self) -> None:
         """What mends by itself between cycles."""
         for ref in sorted(self.poisoned):
-            if self.rng.random() < 0.5:
+            if self.rng.random() < 0.5:  # noqa: PLR2004
                 self._cure(ref)
 
     def mend(self) -> None:
@@ -94,7 +94,7 @@ class Users:
         """A person types a client."""
         number = client if client is not None else self.clients
         self.clients = max(self.clients, number + 1)
-        units = ["name", *(unit for unit in TYPED[1:] if self.rng.random() < 0.7)]
+        units = ["name", *(unit for unit in TYPED[1:] if self.rng.random() < 0.7)]  # noqa: PLR2004
         world = self.worlds[system]
         fields = self._fields(system, {unit: self.typist.value(unit) for unit in units})
         external_id = world.add(**{**fields, **more}, x_note=self.typist.word())
@@ -147,7 +147,7 @@ class Users:
         """The end of a text is taken off."""
         unit = self.rng.choice(["name", "details"])
         shown = self._shown(system, external_id, unit)
-        if unit in self._units(system, external_id) and isinstance(shown, str) and len(shown) > 6:
+        if unit in self._units(system, external_id) and isinstance(shown, str) and len(shown) > 6:  # noqa: PLR2004
             self._type(system, external_id, {unit: shown[:-2].strip()})
 
     def touch(self, system: str, external_id: str) -> None:
@@ -159,7 +159,7 @@ class Users:
 
     def consent(self, system: str, external_id: str) -> None:
         """An opt-in or an opt-out."""
-        self._type(system, external_id, {"marketing_consent": self.rng.random() < 0.5})
+        self._type(system, external_id, {"marketing_consent": self.rng.random() < 0.5})  # noqa: PLR2004
 
     def archive(self, system: str, external_id: str) -> None:
         """A client is archived, or taken back."""
@@ -169,7 +169,7 @@ class Users:
 
     def remove(self, system: str, external_id: str) -> None:
         """A record is deleted for ever; never the last one, for an empty list is not believed."""
-        if len(self.worlds[system].ids()) < 2:
+        if len(self.worlds[system].ids()) < 2:  # noqa: PLR2004
             return
         self.worlds[system].remove(external_id)
         self.poisoned.discard((system, external_id))
