@@ -132,19 +132,33 @@ class Person:
         take = self.rng.choice([*sorted({each["system"] for each in row.candidates}), "golden"])
         if row.unit == "name" and self._empty(row, take):
             return
+        held = self._golden_edits(client, row.client, row.unit)
         self._operate("resolve", row.conflict, take=take)
-        self._decide(client, row.client, row.unit)
+        self._decide(client, row.client, row.unit, held)
 
     def _empty(self, row: Any, take: str) -> bool:
         return any(each["system"] == take and each["value"] in (None, {}) for each in row.candidates)
 
-    def _decide(self, client: int, identifier: str, unit: str) -> None:
+    def _shown(self, identifier: str, unit: str) -> Any:
         golden = self._read("client", identifier)
         value = unit_value(golden.fields, unit)
         shown = None if value is UNKNOWN else value
         if unit == "name" and isinstance(shown, dict):
             shown = shown.get("name")
-        edit = self.life.oracle.decided(client, unit, plain(unit, shown), self._known(client, unit))
+        return plain(unit, shown)
+
+    def _golden_edits(self, client: int, identifier: str, unit: str) -> set[int]:
+        """The edits that golden may be: the person looks at it."""
+        oracle, value = self.life.oracle, self._shown(identifier, unit)
+        return {
+            edit.number
+            for edit in oracle.cells[(client, unit)]
+            if edit.system != "operator" and oracle.matches(edit.system, unit, oracle.form(edit.system, unit, value), edit.value)
+        }
+
+    def _decide(self, client: int, identifier: str, unit: str, held: set[int] | None = None) -> None:
+        over = self._known(client, unit) | (held or set())
+        edit = self.life.oracle.decided(client, unit, self._shown(identifier, unit), over)
         self.life.tell(f"operator: {edit}")
 
     # -- writes ----------------------------------------------------------------------------------------------------

@@ -329,7 +329,9 @@ class Oracle:
             place = (system, external_id, unit)
             value = self.shape(system, unit, after)
             self._may_send(system, unit, value)
-            if unit == "marketing_consent" and self.shape(system, unit, before) is False and value is not False:
+            last = self.shown.get(place)
+            seen = last is None or self.overwritten[last] <= since
+            if unit == "marketing_consent" and seen and self.shape(system, unit, before) is False and value is not False:
                 self._opt_out_holds(client, system, external_id)
             source = self._source(client, unit, system, external_id, value)
             old = self.shown.get(place)
@@ -341,6 +343,7 @@ class Oracle:
                 raise Violation(message)
             self.shown[place] = source
             self.sighted.append((place, source))
+        self.read_edits.update(self.shown.get((system, external_id, unit)) for unit in UNITS)  # the answer shows all of it
 
     def _opt_out_holds(self, client: int, system: str, external_id: str) -> None:
         decided = any(e.system == "operator" for e in self.cells[(client, "marketing_consent")])

@@ -146,6 +146,8 @@ class Users:
     def shorten(self, system: str, external_id: str) -> None:
         """The end of a text is taken off."""
         unit = self.rng.choice(["name", "details"])
+        if "name" not in self._units(system, external_id):
+            return
         shown = self._shown(system, external_id, unit)
         if unit in self._units(system, external_id) and isinstance(shown, str) and len(shown) > 6:  # noqa: PLR2004
             self._type(system, external_id, {unit: shown[:-2].strip()})
