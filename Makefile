@@ -12,6 +12,8 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3.14 python
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 JOBS   ?= auto
+SEEDS  ?= 2000
+START  ?= 1
 
 .PHONY: help setup demo test check format docs lock simulate bench clean
 
@@ -57,8 +59,8 @@ lock: setup ## Resolve pyproject.toml anew into requirements.lock and requiremen
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --constraint requirements.lock --output-file requirements-runtime.lock
 
-simulate: setup ## Run the simulation of whole lives of a tenant, longer than the tests do
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(JOBS) tests/simulation
+simulate: setup ## Run SEEDS=2000 START=1 simulated lives of a tenant, more than the tests do
+	$(BIN)/python -m tests.simulation $(SEEDS) $(START) 0
 
 system: setup ## Run the process against every fault and switch, on both databases, and kill it at every request
 	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system
