@@ -92,9 +92,7 @@ class Judge:
     def _mirror(self) -> None:
         for name, each in self.worlds.items():
             there = set(each.ids())
-            mirrored = {
-                ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT
-            }
+            mirrored = {ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT}
             if there != mirrored:
                 self._fail(f"{name} holds {sorted(there)}, its mirror {sorted(mirrored)}")
             for external_id in there:
@@ -224,9 +222,7 @@ class Judge:
 
     def _convergence(self, identifier: str, client: int) -> None:
         held = self._held_units(identifier)
-        linked = {
-            ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED
-        }
+        linked = {ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED}
         for name, each in self.worlds.items():
             standing = self.standings.get((identifier, name))
             mine = [ref for ref in linked if ref[0] == name and ref[1] in each.ids()]
@@ -298,11 +294,7 @@ class Judge:
         provider_objects = world.profile.objects(row.fields) is not None or row.fields.get("name") is None
         gone = any(ref[0] == name and link.client == identifier for ref, link in self.links.items())
         held = standing is not None and standing.state in (StandingState.HELD, StandingState.FAILING)
-        if (
-            held
-            and standing.state is StandingState.HELD
-            and not any(hold.state is HoldState.OPEN for hold in self.holds)
-        ):
+        if held and standing.state is StandingState.HELD and not any(hold.state is HoldState.OPEN for hold in self.holds):
             self._fail(f"{identifier} is held in {name}, and there is no hold: {standing.reason}")
         if (
             row.state.value == "active"
@@ -330,9 +322,7 @@ class Judge:
             else:
                 here = [edit for edit in cell if edit.system == name and plain(row.unit, edit.value) == value]
                 edits = here or [
-                    edit
-                    for edit in cell
-                    if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
+                    edit for edit in cell if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
                 ]
             found.append((name, value, edits))
         return found
@@ -398,7 +388,8 @@ class Judge:
 
     def _viewed(self, edit: Edit, edits: Iterable[Edit], viewed: set[int]) -> bool:
         """Whether something was typed in view of it, or of the same value typed elsewhere and not in view of each other."""
-        if edit.value is None and any(other.from_nothing and other.number > edit.number for other in edits):
+        empty = edit.value is None or (edit.unit == "archived" and not edit.value)
+        if empty and any(other.from_nothing for other in edits):
             return True  # who types into an empty field sees that it is empty
         return edit.number in viewed or any(
             other.number in viewed
@@ -411,11 +402,7 @@ class Judge:
         candidates = self._candidates(row, client)
         won = next((value for name, value, _ in candidates if name == row.winner), None) if row.winner else None
         if row.status is ConflictStatus.RESOLVED:
-            won = (
-                row.value.get("name")
-                if row.unit == "name" and isinstance(row.value, Mapping)
-                else plain(row.unit, row.value)
-            )
+            won = row.value.get("name") if row.unit == "name" and isinstance(row.value, Mapping) else plain(row.unit, row.value)
         return [each for each in candidates if row.status is ConflictStatus.OPEN or each[1] != won]
 
     def _once(self, cell: tuple[int, str], edits: list[Edit], rows: list[Any]) -> None:
@@ -439,6 +426,14 @@ class Judge:
             return True  # nor while its first sight is undecided
         if edit.unit in FILLED_IN and edit.number < oracle.first_known.get(ref, 0) and ref not in oracle.typed_records:
             return True  # what a system fills in by itself cannot be told from what a person types before the record is known
+        braked = any(
+            item.get("client") in self._identifiers(edit) and item.get("field") == edit.unit and item.get("system") == edit.system
+            for hold in self.holds
+            if hold.kind is HoldKind.BRAKE and hold.state is HoldState.LAPSED
+            for item in hold.items
+        )
+        if braked and edit.glimpses:
+            return True  # what was held was taken back by who had typed it: to the merge nothing has happened
         taken_back = any(row.decided_by == "the systems came to agree" for row in rows)
         if edit.number in oracle.back or (taken_back and edit.glimpses):
             return True
@@ -447,10 +442,7 @@ class Judge:
         if ref in oracle.removed or ref in oracle.syncd_removed:
             if edit.unit != "archived" or self._delete_told(ref):
                 return True
-        link = self.links.get(ref)
-        identifiers = [each for each, whose in self.owners.items() if edit.client in whose]
-        if link is not None:
-            identifiers = [link.client]
+        identifiers = self._identifiers(edit)
         if any(self._is(edit, self._value(identifier, edit.unit)) for identifier in identifiers):
             return True
         if edit.unit == "archived" and not edit.value:
@@ -465,9 +457,15 @@ class Judge:
         return any(
             item.get("client") in identifiers and item.get("field") == edit.unit and item.get("system") == edit.system
             for hold in self.holds
-            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY) and hold.state in (HoldState.OPEN, HoldState.REFUSED)
+            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY)
+            and hold.state in (HoldState.OPEN, HoldState.REFUSED)
             for item in hold.items
         )
+
+    def _identifiers(self, edit: Edit) -> list[str]:
+        """The clients of syncd that an edit may be found in."""
+        link = self.links.get((edit.system, edit.external_id))
+        return [link.client] if link is not None else [each for each, whose in self.owners.items() if edit.client in whose]
 
     def _delete_told(self, ref: tuple[str, str]) -> bool:
         """Whether a delete that did not archive its client has a row that says why."""

@@ -160,7 +160,9 @@ class Users:
         self.tell(f"{system}: {external_id} has the note {word}")
 
     def consent(self, system: str, external_id: str) -> None:
-        """An opt-in or an opt-out."""
+        """An opt-in or an opt-out; not of a record that syncd cannot tell from one that it has just made."""
+        if "name" not in self._units(system, external_id):
+            return
         self._type(system, external_id, {"marketing_consent": self.rng.random() < 0.5})  # noqa: PLR2004
 
     def archive(self, system: str, external_id: str) -> None:
