@@ -324,6 +324,7 @@ class Judge:
                 edits = here or [
                     edit for edit in cell if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
                 ]
+                edits += [edit for edit in cell if edit not in edits and self._is(edit, value)]
             found.append((name, value, edits))
         return found
 
@@ -391,9 +392,18 @@ class Judge:
         empty = edit.value is None or (edit.unit == "archived" and not edit.value)
         if empty and any(other.from_nothing for other in edits):
             return True  # who types into an empty field sees that it is empty
+        seen_as = self.oracle.form
+        if any(
+            seen_as(late.system, edit.unit, self.oracle.edits[number].value) == seen_as(late.system, edit.unit, edit.value)
+            for late in edits
+            if late.system != "operator" and late.number != edit.number
+            for number in late.glimpses
+            if number != edit.number
+        ):
+            return True  # typed in view of another value that is the same one there
         return edit.number in viewed or any(
             other.number in viewed
-            and (other.number not in edit.glimpses or edit.system == "operator")
+            and (other.number not in edit.glimpses or other.system != edit.system)
             and (self._is(edit, other.value) or self._is(other, edit.value))
             for other in edits
         )

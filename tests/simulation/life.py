@@ -139,8 +139,7 @@ class Life:
                 if self.plan.has("lying_lists") and rng.random() < 0.2:  # noqa: PLR2004
                     lie = Listing(drop=1), Listing(repeat=True), Listing(total=1), Listing(empty=True), Listing(oldest=1, total=-1)
                     line.listing = rng.choice(lie)
-                    known = any(ref[0] == name for ref in self.oracle.first_known)
-                    if (line.listing.empty or line.listing.oldest) and not known:
+                    if not self._can_be_seen_through(name, line.listing):
                         line.listing = None
                     self.tell(f"the next listing of {name} lies: {line.listing}")
         for name, each in self.worlds.items():
@@ -151,6 +150,15 @@ class Life:
                     self._swap_back(name, each)
             if self.plan.has("stale_lists"):
                 self._age(name, each, rng)
+
+    def _can_be_seen_through(self, name: str, lie: Listing) -> bool:
+        """Whether the lie leaves a trace: what was never seen, nobody can miss."""
+        each, known = self.worlds[name], self.oracle.first_known
+        if lie.oldest:
+            return (name, next(iter(each.ids()), "")) in known
+        if lie.empty:
+            return any(ref[0] == name for ref in known)
+        return each.profile.told_total or not lie.drop
 
     def _swap(self, name: str, each: World) -> None:
         """The credentials suddenly belong to another account."""
