@@ -396,10 +396,19 @@ def _conflict(
     if chosen.system != GOLDEN:
         source = _in_full(chosen, strong)
         winner, value = source.system, next(value for side, value in options if side is source)
+    value = _whole(value, candidates)
     sides = tuple(_outcome(side, golden, value) for side in known)
     return Decision(
         unit, Outcome.CONFLICT, golden, value, sides, kind, _base(strong), tuple(candidates), winner, rule, reason
     )
+
+
+def _whole(value: Value, candidates: Sequence[Candidate]) -> Value:
+    """A group that won comes whole: what only its rivals had of it is empty, and not left standing beside the winner's parts."""
+    if not isinstance(value, dict):
+        return value
+    rivals = {part: None for each in candidates for part in _parts(each.value) if part not in value}
+    return {**value, **rivals}
 
 
 def _in_full(chosen: Candidate, strong: Sequence[Side]) -> Side:
@@ -407,7 +416,8 @@ def _in_full(chosen: Candidate, strong: Sequence[Side]) -> Side:
     own = next(side for side in strong if (side.system, side.external_id) == (chosen.system, chosen.external_id))
     for side in strong:
         mirror = _value(side.mirror)
-        if not _is_empty(mirror) and own.same(chosen.value, mirror) and not side.same(mirror, chosen.value):
+        whole = set(_parts(chosen.value)) <= set(_parts(mirror))
+        if whole and not _is_empty(mirror) and own.same(chosen.value, mirror) and not side.same(mirror, chosen.value):
             return side
     return own
 

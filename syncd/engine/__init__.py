@@ -23,7 +23,7 @@ from syncd.engine.deletes import accept_deletes
 from syncd.engine.linking import first_run, link_records, settle_proposals
 from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
-from syncd.engine.pull import new_system, pull
+from syncd.engine.pull import new_system, pull, verified
 from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
 from syncd.engine.settling import settle
@@ -369,6 +369,7 @@ class Engine:
                 for name, system in self.systems.items()
                 if not pushed[name].paused and _may_push(rows[name], now) and tx.waiting(name, now, 1)
             ]
+        due = [system for system in due if self._is_verified(system, cycle, pushed[system.name])]
         for system, result in zip(
             due, self._each(lambda each: push(replace(self._lane(each, cycle), only=only)), due), strict=True
         ):
@@ -379,6 +380,15 @@ class Engine:
         with self.store.reading() as tx:
             dirty = bool(tx.dirty(1))
         return dirty or sum(each.sent + each.failed for each in pushed.values()) - before
+
+    def _is_verified(self, system: System, cycle: str, pushed: Pushed) -> bool:
+        """Whether the account behind a system's credentials was verified in this cycle, by its walk or else now."""
+        with self.store.reading() as tx:
+            walk = tx.walk_in(cycle, system.name)
+        if walk is not None and walk.outcome in (WalkOutcome.COMPLETE, WalkOutcome.SUSPICIOUS):
+            return True
+        pushed.paused = not verified(self.store, system, self.clock)
+        return not pushed.paused
 
     def _end(
         self,

@@ -31,6 +31,7 @@ from syncd.store import (
 )
 
 if TYPE_CHECKING:
+    from syncd.core.model import Fields
     from syncd.store import Tx
 
 SHARERS_MAX = 24
@@ -74,10 +75,10 @@ def _compare(tx: Tx, free: Sequence[Ref], scope: Scope) -> tuple[dict[Ref, Node]
             sharers[(hit.kind, hit.value)].append(ref)
             owner[ref] = hit.client
     others = [ref for ref, client in owner.items() if client is not None]
-    records.update({ref: row for ref, row in _records(tx, others).items() if row.state is RecordState.PRESENT})
+    records.update(_records(tx, others))
     free_set = set(free)
     nodes = {
-        ref: Node(ref, row.fields, None if ref in free_set else owner.get(ref))
+        ref: Node(ref, _as_it_counts(row), None if ref in free_set else owner.get(ref))
         for ref, row in records.items()
         if ref in free_set or owner.get(ref) is not None
     }
@@ -89,6 +90,11 @@ def _compare(tx: Tx, free: Sequence[Ref], scope: Scope) -> tuple[dict[Ref, Node]
                     nodes[a].fields, nodes[b].fields, scope.context, lambda key: counts.get(key, 0)
                 )
     return nodes, verdicts
+
+
+def _as_it_counts(row: RecordRow) -> Fields:
+    """What a record says of itself; one that vanished still tells whose client it was, so that nobody deleted comes back as new."""
+    return {**row.fields, "archived": True} if row.state in (RecordState.MISSING, RecordState.GONE) else row.fields
 
 
 def _records(tx: Tx, refs: Iterable[Ref]) -> dict[Ref, RecordRow]:

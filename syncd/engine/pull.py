@@ -93,6 +93,16 @@ def _pin_account(store: Store, system: System) -> None:
         raise Unauthorised(message, operation="account")
 
 
+def verified(store: Store, system: System, clock: Callable[[], datetime]) -> bool:
+    """Whether the account is the pinned one; a failure to tell is remembered."""
+    try:
+        _pin_account(store, system)
+    except ProviderError as error:
+        _remember_failure(store, system, error, clock())
+        return False
+    return True
+
+
 def new_system(system: System) -> SystemRow:
     """The row of a system that was never pulled."""
     return SystemRow(system.name, system.policy.provider)
