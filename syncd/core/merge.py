@@ -55,16 +55,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from syncd.core.model import (
-    ADDRESS_CORE,
-    UNKNOWN,
-    FieldPolicy,
-    Maybe,
-    Rule,
-    Value,
-    is_group,
-    parts_of,
-)
+from syncd.core.model import ADDRESS_CORE, UNKNOWN, FieldPolicy, Maybe, Rule, Value, is_group, parts_of
 
 GOLDEN = "golden"
 """The name under which the golden record competes."""
@@ -405,10 +396,8 @@ def _conflict(
 
 def _whole(value: Value, candidates: Sequence[Candidate]) -> Value:
     """A group that won comes whole: what only its rivals had of it is empty, and not left standing beside the winner's parts."""
-    if not isinstance(value, dict):
-        return value
-    rivals = {part: None for each in candidates for part in _parts(each.value) if part not in value}
-    return {**value, **rivals}
+    rivals = [part for each in candidates for part in _parts(each.value)]
+    return {**dict.fromkeys(rivals), **value} if isinstance(value, dict) else value
 
 
 def _in_full(chosen: Candidate, strong: Sequence[Side]) -> Side:
