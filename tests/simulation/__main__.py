@@ -72,7 +72,10 @@ def remains(life: Life) -> list[str]:
                 for mine in links.values()
                 for each in mine
             ),
-            *(f"{row.conflict} {row.client} {row.unit} {row.status.value} {row.winner} {row.candidates}" for row in tx.conflicts()),
+            *(
+                f"{row.conflict} {row.client} {row.unit} {row.status.value} {row.winner} {row.candidates}"
+                for row in tx.conflicts()
+            ),
             *(f"{row.hold} {row.kind.value} {row.state.value} {row.decided_by} {row.items}" for row in tx.holds(None)),
             *(
                 f"{row.write} {row.client} {row.system}/{row.external_id} {row.action.value} {row.state.value} {row.fields} {row.error}"
@@ -88,7 +91,9 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["show"]:
         sys.stdout.write(timeline(int(arguments[1])) + "\n")
         return 0
-    seeds, start, jobs = (int(text) for text in [*arguments, "1000", "1", "0"][:3]) if len(arguments) < 3 else map(int, arguments[:3])
+    seeds, start, jobs = (
+        (int(text) for text in [*arguments, "1000", "1", "0"][:3]) if len(arguments) < 3 else map(int, arguments[:3])
+    )
     jobs = jobs or os.cpu_count() or 1
     began = time.monotonic()
     figures: Counter[str] = Counter()
@@ -103,7 +108,9 @@ def main(arguments: list[str]) -> int:
     seconds = time.monotonic() - began
     if failed and os.environ.get("TIMELINE"):
         sys.stdout.write(timeline(min(failed)[0]) + "\n")
-    sys.stdout.write(f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {seeds / seconds / jobs:.1f} seeds/s/core\n")
+    sys.stdout.write(
+        f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {seeds / seconds / jobs:.1f} seeds/s/core\n"
+    )
     return 1 if failed else 0
 
 

@@ -92,7 +92,9 @@ class Judge:
     def _mirror(self) -> None:
         for name, each in self.worlds.items():
             there = set(each.ids())
-            mirrored = {ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT}
+            mirrored = {
+                ref[1] for ref, row in self.records.items() if ref[0] == name and row.state is RecordState.PRESENT
+            }
             if there != mirrored:
                 self._fail(f"{name} holds {sorted(there)}, its mirror {sorted(mirrored)}")
             for external_id in there:
@@ -222,7 +224,9 @@ class Judge:
 
     def _convergence(self, identifier: str, client: int) -> None:
         held = self._held_units(identifier)
-        linked = {ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED}
+        linked = {
+            ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED
+        }
         for name, each in self.worlds.items():
             standing = self.standings.get((identifier, name))
             mine = [ref for ref in linked if ref[0] == name and ref[1] in each.ids()]
@@ -294,7 +298,11 @@ class Judge:
         provider_objects = world.profile.objects(row.fields) is not None or row.fields.get("name") is None
         gone = any(ref[0] == name and link.client == identifier for ref, link in self.links.items())
         held = standing is not None and standing.state in (StandingState.HELD, StandingState.FAILING)
-        if held and standing.state is StandingState.HELD and not any(hold.state is HoldState.OPEN for hold in self.holds):
+        if (
+            held
+            and standing.state is StandingState.HELD
+            and not any(hold.state is HoldState.OPEN for hold in self.holds)
+        ):
             self._fail(f"{identifier} is held in {name}, and there is no hold: {standing.reason}")
         if (
             row.state.value == "active"
@@ -322,7 +330,9 @@ class Judge:
             else:
                 here = [edit for edit in cell if edit.system == name and plain(row.unit, edit.value) == value]
                 edits = here or [
-                    edit for edit in cell if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
+                    edit
+                    for edit in cell
+                    if self.oracle.matches(name, row.unit, self._form(name, row.unit, value), edit.value)
                 ]
                 edits += [edit for edit in cell if edit not in edits and self._is(edit, value)]
             found.append((name, value, edits))
@@ -394,7 +404,8 @@ class Judge:
             return True  # who types into an empty field sees that it is empty
         seen_as = self.oracle.form
         if any(
-            seen_as(late.system, edit.unit, self.oracle.edits[number].value) == seen_as(late.system, edit.unit, edit.value)
+            seen_as(late.system, edit.unit, self.oracle.edits[number].value)
+            == seen_as(late.system, edit.unit, edit.value)
             for late in edits
             if late.system != "operator" and late.number != edit.number
             for number in late.glimpses
@@ -412,7 +423,11 @@ class Judge:
         candidates = self._candidates(row, client)
         won = next((value for name, value, _ in candidates if name == row.winner), None) if row.winner else None
         if row.status is ConflictStatus.RESOLVED:
-            won = row.value.get("name") if row.unit == "name" and isinstance(row.value, Mapping) else plain(row.unit, row.value)
+            won = (
+                row.value.get("name")
+                if row.unit == "name" and isinstance(row.value, Mapping)
+                else plain(row.unit, row.value)
+            )
         return [each for each in candidates if row.status is ConflictStatus.OPEN or each[1] != won]
 
     def _once(self, cell: tuple[int, str], edits: list[Edit], rows: list[Any]) -> None:
@@ -437,7 +452,9 @@ class Judge:
         if edit.unit in FILLED_IN and edit.number < oracle.first_known.get(ref, 0) and ref not in oracle.typed_records:
             return True  # what a system fills in by itself cannot be told from what a person types before the record is known
         braked = any(
-            item.get("client") in self._identifiers(edit) and item.get("field") == edit.unit and item.get("system") == edit.system
+            item.get("client") in self._identifiers(edit)
+            and item.get("field") == edit.unit
+            and item.get("system") == edit.system
             for hold in self.holds
             if hold.kind is HoldKind.BRAKE and hold.state is HoldState.LAPSED
             for item in hold.items
@@ -467,15 +484,16 @@ class Judge:
         return any(
             item.get("client") in identifiers and item.get("field") == edit.unit and item.get("system") == edit.system
             for hold in self.holds
-            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY)
-            and hold.state in (HoldState.OPEN, HoldState.REFUSED)
+            if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY) and hold.state in (HoldState.OPEN, HoldState.REFUSED)
             for item in hold.items
         )
 
     def _identifiers(self, edit: Edit) -> list[str]:
         """The clients of syncd that an edit may be found in."""
         link = self.links.get((edit.system, edit.external_id))
-        return [link.client] if link is not None else [each for each, whose in self.owners.items() if edit.client in whose]
+        return (
+            [link.client] if link is not None else [each for each, whose in self.owners.items() if edit.client in whose]
+        )
 
     def _delete_told(self, ref: tuple[str, str]) -> bool:
         """Whether a delete that did not archive its client has a row that says why."""

@@ -137,7 +137,13 @@ class Life:
                 assert isinstance(line, Line)
                 line.listing = None
                 if self.plan.has("lying_lists") and rng.random() < 0.2:  # noqa: PLR2004
-                    lie = Listing(drop=1), Listing(repeat=True), Listing(total=1), Listing(empty=True), Listing(oldest=1, total=-1)
+                    lie = (
+                        Listing(drop=1),
+                        Listing(repeat=True),
+                        Listing(total=1),
+                        Listing(empty=True),
+                        Listing(oldest=1, total=-1),
+                    )
                     line.listing = rng.choice(lie)
                     if not self._can_be_seen_through(name, line.listing):
                         line.listing = None
@@ -398,7 +404,13 @@ class Life:
         self.oracle.syncd_created(name, external_id, raw)
 
     def _updated(
-        self, name: str, external_id: str, before: Mapping[str, Any], after: Mapping[str, Any], patch: Mapping[str, Any], since: int
+        self,
+        name: str,
+        external_id: str,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        patch: Mapping[str, Any],
+        since: int,
     ) -> None:
         self.tell(f"   {name}: updated {external_id} {dict(patch)}")
         self.oracle.syncd_updated(name, external_id, before, after, patch, since)

@@ -153,7 +153,8 @@ class Person:
         return {
             edit.number
             for edit in oracle.cells[(client, unit)]
-            if edit.system != "operator" and oracle.matches(edit.system, unit, oracle.form(edit.system, unit, value), edit.value)
+            if edit.system != "operator"
+            and oracle.matches(edit.system, unit, oracle.form(edit.system, unit, value), edit.value)
         }
 
     def _decide(self, client: int, identifier: str, unit: str, held: set[int] | None = None) -> None:

@@ -50,7 +50,9 @@ class Edit:
     from_nothing: bool = False
 
     def __str__(self) -> str:
-        return f"edit {self.number} of client {self.client} {self.unit}={self.value!r} in {self.system}/{self.external_id}"
+        return (
+            f"edit {self.number} of client {self.client} {self.unit}={self.value!r} in {self.system}/{self.external_id}"
+        )
 
 
 @dataclass(slots=True)
@@ -138,7 +140,9 @@ class Oracle:
             return plain(unit, {part: profile.form(part, value[part]) for part in parts if part in value})
         return profile.form(parts[0], value) if parts else None
 
-    def typed(self, client: int, system: str, external_id: str, raw: Mapping[str, Value], units: Iterable[str]) -> list[Edit]:
+    def typed(
+        self, client: int, system: str, external_id: str, raw: Mapping[str, Value], units: Iterable[str]
+    ) -> list[Edit]:
         """A person typed units of a record, which now is `raw`."""
         self.owner[(system, external_id)] = client
         made = []
@@ -149,11 +153,21 @@ class Oracle:
             before = self.shown.get(place)
             sees, glimpses = self._views(place, before)
             edit = Edit(
-                len(self.edits), client, unit, system, external_id, self.shape(system, unit, raw), sees, glimpses, before is None
+                len(self.edits),
+                client,
+                unit,
+                system,
+                external_id,
+                self.shape(system, unit, raw),
+                sees,
+                glimpses,
+                before is None,
             )
             self._add(edit)
             known = self.known.get(place)
-            if edit.value == (self.shape(system, unit, {}) if known is None else self.form(system, unit, self.edits[known].value)):
+            if edit.value == (
+                self.shape(system, unit, {}) if known is None else self.form(system, unit, self.edits[known].value)
+            ):
                 self.back.add(edit.number)
             self.shown[place] = edit.number
             made.append(edit)
@@ -307,7 +321,9 @@ class Oracle:
         if form is None or shown is None:
             return bool(form is None and shown is None)
         rest = {part for part, value in shown.items() if value is not None and part not in form}
-        return all(shown.get(part) == value for part, value in form.items()) and (not rest or self._kept(shown, form, rest))
+        return all(shown.get(part) == value for part, value in form.items()) and (
+            not rest or self._kept(shown, form, rest)
+        )
 
     def _kept(self, shown: Mapping[str, Value], form: Mapping[str, Value], rest: Collection[str]) -> bool:
         """Whether the parts of an address that its author's system cannot hold are those of an address that is otherwise the same."""
@@ -320,7 +336,13 @@ class Oracle:
         )
 
     def syncd_updated(
-        self, system: str, external_id: str, before: Mapping[str, Value], after: Mapping[str, Value], patch: Iterable[str], since: int
+        self,
+        system: str,
+        external_id: str,
+        before: Mapping[str, Value],
+        after: Mapping[str, Value],
+        patch: Iterable[str],
+        since: int,
     ) -> None:
         """Syncd changed a record that it had read at `since`."""
         self._effect(system)
@@ -342,7 +364,12 @@ class Oracle:
             self._may_send(system, unit, value)
             last = self.shown.get(place)
             seen = last is None or self.overwritten[last] <= since
-            if unit == "marketing_consent" and seen and self.shape(system, unit, before) is False and value is not False:
+            if (
+                unit == "marketing_consent"
+                and seen
+                and self.shape(system, unit, before) is False
+                and value is not False
+            ):
                 self._opt_out_holds(client, system, external_id)
             source = self._source(client, unit, system, external_id, value)
             old = self.shown.get(place)
@@ -354,7 +381,9 @@ class Oracle:
                 raise Violation(message)
             self.shown[place] = source
             self.sighted.append((place, source))
-        self.read_edits.update(self.shown.get((system, external_id, unit)) for unit in UNITS)  # the answer shows all of it
+        self.read_edits.update(
+            self.shown.get((system, external_id, unit)) for unit in UNITS
+        )  # the answer shows all of it
 
     def _opt_out_holds(self, client: int, system: str, external_id: str) -> None:
         decided = any(e.system == "operator" for e in self.cells[(client, "marketing_consent")])

@@ -121,7 +121,9 @@ def _fields(rng: Random, names: tuple[str, ...]) -> dict[str, FieldPolicy]:
 def _brakes(rng: Random) -> dict[BrakeKind, Brake]:
     if rng.random() < 0.6:  # noqa: PLR2004
         return {}
-    return {kind: Brake(rng.choice((1, 2)), 0.25) for kind in (BrakeKind.DELETES, BrakeKind.CLEARS, BrakeKind.OVERWRITES)}
+    return {
+        kind: Brake(rng.choice((1, 2)), 0.25) for kind in (BrakeKind.DELETES, BrakeKind.CLEARS, BrakeKind.OVERWRITES)
+    }
 
 
 def calm(plan: Plan, **changes: object) -> Plan:

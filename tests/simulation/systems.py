@@ -44,7 +44,9 @@ def _cutting(page_size: int) -> Profile:
 
 
 def _shouting(page_size: int) -> Profile:
-    forms: Mapping[str, Form] = dict.fromkeys(("name", "email", "address_line1", "address_line2", "city", "details"), upper_cased)
+    forms: Mapping[str, Form] = dict.fromkeys(
+        ("name", "email", "address_line1", "address_line2", "city", "details"), upper_cased
+    )
     return Profile(forms=forms, page_size=page_size)
 
 
