@@ -56,19 +56,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from syncd.core.model import ADDRESS_CORE, UNKNOWN, FieldPolicy, Maybe, Rule, Value, is_group, parts_of
-
-GOLDEN = "golden"
-"""The name under which the golden record competes."""
-
-CLOCK_UNCERTAINTY_SECONDS = 60.0
-"""Times of two systems that lie closer than this do not tell which edit was later."""
-
-CONSENT = "marketing_consent"
-"""The unit in which `False` is an opt-out."""
+from syncd.core.survivorship import CONSENT, GOLDEN, Alike, Candidate, Same, choose, is_empty, parts_shown, rank_of
 
 LOSSY = "the edit only shortens or lengthens a form that was already cut; taking it would lose the rest elsewhere"
-
-Same = Callable[[Value, Value], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +76,6 @@ class Side:
     may_change: bool = True
     seen_at: datetime | None = None
     modified_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A value that competes for golden. For the golden record itself: system `golden`, no external id."""
-
-    system: str
-    external_id: str | None
-    value: Value
-    seen_at: datetime | None = None
-    modified_at: datetime | None = None
-
-
-Alike = Callable[[Candidate, Candidate], bool]
 
 
 class Outcome(StrEnum):
@@ -172,7 +148,7 @@ def merge(
     changing = [side for side in known if _changes(side, golden) or (constant and _changes(side, None))]
     consent = unit == CONSENT
     strong = [s for s in changing if not s.weak and (s.may_change or (consent and s.mirror is False))]
-    if not strong and _is_empty(golden):
+    if not strong and is_empty(golden):
         strong = [side for side in changing if side.weak and side.may_change][:1]
     if not strong:
         return _unchanged(unit, golden, known)
@@ -188,7 +164,7 @@ def merge(
     if agreed := _agreed_by_all(options, golden, equal, contested=contested):
         return _accepted(unit, golden, known, strong, *agreed)
     candidates = [_candidate(side) for side in strong]
-    if contested or (policy.rule is Rule.FILL and not _is_empty(golden)):
+    if contested or (policy.rule is Rule.FILL and not is_empty(golden)):
         candidates.append(Candidate(GOLDEN, None, golden))
     return _conflict(unit, golden, known, options, candidates, policy, equal, origin)
 
@@ -216,15 +192,7 @@ def absorb(unit: str, golden: Value, edited: Value, part_same: Callable[[str, Va
 
 
 def _identity(side: Side, policy: FieldPolicy) -> tuple[int, str, str]:
-    return (_rank(side.system, policy), side.system, side.external_id)
-
-
-def _rank(system: str, policy: FieldPolicy) -> int:
-    return policy.order.index(system) if system in policy.order else len(policy.order)
-
-
-def _is_empty(value: Maybe) -> bool:
-    return value is UNKNOWN or value is None or value in ("", [], {})
+    return (rank_of(side.system, policy), side.system, side.external_id)
 
 
 def _value(maybe: Maybe) -> Value:
@@ -247,14 +215,14 @@ def _changes(side: Side, golden: Value) -> bool:
         return False
     if side.same(_value(side.mirror), golden):
         return _enriches(side, golden)
-    return not (side.seen is UNKNOWN and _is_empty(side.mirror))
+    return not (side.seen is UNKNOWN and is_empty(side.mirror))
 
 
 def _enriches(side: Side, golden: Value) -> bool:
     """Whether a group that equals golden otherwise has got a value for a part that golden does not know."""
     if not isinstance(side.mirror, dict) or not isinstance(golden, dict):
         return False
-    new = [part for part, value in side.mirror.items() if part not in golden and not _is_empty(value)]
+    new = [part for part, value in side.mirror.items() if part not in golden and not is_empty(value)]
     return any(side.mirror[part] != _part(side.seen, part) for part in new)
 
 
@@ -269,7 +237,7 @@ def _golden_competes(side: Side, golden: Value) -> bool:
     if side.same(_value(side.mirror), golden):
         return False
     if side.seen is UNKNOWN or side.agreed is UNKNOWN:
-        return not _is_empty(golden)
+        return not is_empty(golden)
     return _golden_moved(side, golden)
 
 
@@ -288,19 +256,27 @@ def _agreed_by_all(
         if all(side.same(_value(side.mirror), value) or equal(_value(side.mirror), value) for side, _ in options)
         and (not contested or equal(golden, value))
     ]
-    return max(shared, key=lambda option: len(_parts(option[0].mirror))) if shared else None
+    if not shared:
+        return None
+    source, value = max(shared, key=lambda option: len(parts_shown(option[0].mirror)))
+    return source, _with_rest(source, value, options)
+
+
+def _with_rest(source: Side, value: Value, options: Sequence[tuple[Side, Value]]) -> Value:
+    """The value with what other sides show of the same group, and the source cannot hold."""
+    if not isinstance(value, dict) or not isinstance(source.mirror, dict):
+        return value
+    mirrors = [side.mirror for side, _ in options if isinstance(side.mirror, dict)]
+    rest = {part: each for mirror in mirrors for part, each in mirror.items() if part not in source.mirror}
+    return {**value, **{part: each for part, each in rest.items() if not is_empty(each)}}
 
 
 def _shortens(side: Side) -> bool:
     """Whether this edit only cuts or prolongs a form that was already shorter than what golden agreed to."""
     return any(
         _text_shortens(_part(side.mirror, part), _part(side.seen, part), _part(side.agreed, part))
-        for part in (_parts(side.mirror) or ("",))
+        for part in (parts_shown(side.mirror) or ("",))
     )
-
-
-def _parts(maybe: Maybe) -> tuple[str, ...]:
-    return tuple(maybe) if isinstance(maybe, dict) else ()
 
 
 def _part(maybe: Maybe, part: str) -> Value:
@@ -321,19 +297,6 @@ def _candidate(side: Side) -> Candidate:
     return Candidate(side.system, side.external_id, _value(side.mirror), side.seen_at, side.modified_at)
 
 
-def _distinct(candidates: Sequence[Candidate], alike: Alike) -> int:
-    """How many different values compete. Equality is not transitive for partial groups, so every pair must be equal."""
-    groups: list[list[Candidate]] = []
-    for candidate in candidates:
-        for group in groups:
-            if all(alike(candidate, other) for other in group):
-                group.append(candidate)
-                break
-        else:
-            groups.append([candidate])
-    return len(groups)
-
-
 def _unchanged(unit: str, golden: Value, known: Sequence[Side]) -> Decision:
     sides = tuple(_outcome(side, golden, golden) for side in known)
     quiet = Outcome.CONVERGED if any(side.move is Move.AGREE for side in sides) else Outcome.SETTLED
@@ -349,7 +312,7 @@ def _outcome(side: Side, before: Value, golden: Value) -> SideOutcome:
     write = moved or _golden_moved(side, golden)
     if side.same(mirror, golden):
         move, write = (Move.AGREE if moved or side.agreed != golden else Move.STAY), False
-    elif side.seen is UNKNOWN and _is_empty(golden) and not side.same(mirror, before):
+    elif side.seen is UNKNOWN and is_empty(golden) and not side.same(mirror, before):
         move, write = Move.STAY, False
     return SideOutcome(side.system, side.external_id, move, write=write and not side.weak)
 
@@ -380,7 +343,7 @@ def _conflict(
 ) -> Decision:
     strong = [side for side, _ in options]
     kind = "first" if all(side.seen is UNKNOWN for side in strong) else "edit"
-    chosen, rule, reason = _decide(unit, candidates, policy, _alike(strong, equal), origin)
+    chosen, rule, reason = choose(unit, candidates, policy, _alike(strong, equal), origin)
     if chosen is None:
         return _held(unit, golden, known, strong, candidates, kind, rule, reason)
     winner, value = GOLDEN, golden
@@ -396,7 +359,7 @@ def _conflict(
 
 def _whole(value: Value, candidates: Sequence[Candidate]) -> Value:
     """A group that won comes whole: what only its rivals had of it is empty, and not left standing beside the winner's parts."""
-    rivals = [part for each in candidates for part in _parts(each.value)]
+    rivals = [part for each in candidates for part in parts_shown(each.value)]
     return {**dict.fromkeys(rivals), **value} if isinstance(value, dict) else value
 
 
@@ -405,8 +368,8 @@ def _in_full(chosen: Candidate, strong: Sequence[Side]) -> Side:
     own = next(side for side in strong if (side.system, side.external_id) == (chosen.system, chosen.external_id))
     for side in strong:
         mirror = _value(side.mirror)
-        whole = set(_parts(chosen.value)) <= set(_parts(mirror))
-        if whole and not _is_empty(mirror) and own.same(chosen.value, mirror) and not side.same(mirror, chosen.value):
+        whole = set(parts_shown(chosen.value)) <= set(parts_shown(mirror))
+        if whole and not is_empty(mirror) and own.same(chosen.value, mirror) and not side.same(mirror, chosen.value):
             return side
     return own
 
@@ -416,64 +379,12 @@ def _alike(strong: Sequence[Side], equal: Same) -> Alike:
     tells = {(side.system, side.external_id): side.same for side in strong}
 
     def alike(left: Candidate, right: Candidate) -> bool:
-        if _is_empty(left.value) or _is_empty(right.value):
-            return _is_empty(left.value) and _is_empty(right.value)
+        if is_empty(left.value) or is_empty(right.value):
+            return is_empty(left.value) and is_empty(right.value)
         views = [tells.get((each.system, each.external_id or ""), equal) for each in (left, right)]
         return any(same(left.value, right.value) for same in (equal, *views))
 
     return alike
-
-
-def _decide(
-    unit: str, candidates: Sequence[Candidate], policy: FieldPolicy, alike: Alike, origin: str | None
-) -> tuple[Candidate | None, str, str]:
-    """The winning candidate (None: held), the rule that named it, and why in words."""
-
-    def rank(candidate: Candidate) -> int:
-        if candidate.system != GOLDEN:
-            return _rank(candidate.system, policy)
-        return -1 if origin is None else _rank(origin, policy)
-
-    ordered = sorted(candidates, key=lambda candidate: (rank(candidate), candidate.system, candidate.external_id or ""))
-    if unit == CONSENT and (refusals := [each for each in ordered if each.value is False]):
-        return refusals[0], "opt-out", "an opt-out wins over everything"
-    full = [each for each in ordered if not _is_empty(each.value)]
-    if _distinct(full, alike) <= 1:
-        return (
-            max(full or ordered, key=lambda each: len(_parts(each.value))),
-            policy.rule.value,
-            "a value wins over an empty",
-        )
-    match policy.rule:
-        case Rule.HOLD:
-            return None, Rule.HOLD.value, "the tenant's rule asks a person"
-        case Rule.FILL:
-            return _fill(full)
-        case Rule.NEWEST:
-            return _newest(full, alike)
-        case Rule.ORDER:
-            return full[0], Rule.ORDER.value, f"{full[0].system} comes first in the order of trust"
-
-
-def _fill(ordered: Sequence[Candidate]) -> tuple[Candidate, str, str]:
-    golden = next((each for each in ordered if each.system == GOLDEN), None)
-    if golden is not None:
-        return golden, Rule.FILL.value, "only an empty field is filled, and golden has a value"
-    return ordered[0], Rule.FILL.value, f"{ordered[0].system} comes first in the order of trust among those that fill"
-
-
-def _newest(ordered: Sequence[Candidate], alike: Alike) -> tuple[Candidate, str, str]:
-    """The latest by the systems' own times, where all have one and no other value comes close; else by order, and says so."""
-    timed = [(each.modified_at, each) for each in ordered if each.modified_at is not None]
-    if len(timed) == len(ordered):
-        latest, winner = max(timed, key=lambda pair: pair[0])
-        others = [at for at, each in timed if not alike(winner, each)]
-        if all((latest - at).total_seconds() > CLOCK_UNCERTAINTY_SECONDS for at in others):
-            return winner, Rule.NEWEST.value, f"{winner.system} was edited last"
-        why = "the times lie too close together"
-    else:
-        why = "not every candidate has a time of its system"
-    return ordered[0], Rule.ORDER.value, f"{why}, so the order decides: {ordered[0].system}"
 
 
 def _held(

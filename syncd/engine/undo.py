@@ -16,7 +16,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from syncd.core import normalize
-from syncd.core.merge import CONSENT
 from syncd.core.model import (
     UNKNOWN,
     Action,
@@ -29,6 +28,7 @@ from syncd.core.model import (
     unit_of,
     unit_value,
 )
+from syncd.core.survivorship import CONSENT
 from syncd.engine.operate import Operator
 from syncd.errors import UsageError
 from syncd.store import AuditRow, ChangeRow, ClientRow, ClientState, CycleRow, WriteRow, WriteState

@@ -119,11 +119,11 @@ def touch_records(work: Work, system: str, ids: Collection[str], walk: str | Non
 
 
 def unseen(work: Work, system: str, walk: str) -> list[str]:
-    """External ids of the records, present or missing, that the given walk did not show."""
+    """External ids of the records not known to be gone that the given walk did not show."""
     record = tables.records.c
     statement = select(record.external_id).where(
         record.system == system,
-        record.state.in_([RecordState.PRESENT, RecordState.MISSING]),
+        record.state != RecordState.GONE,
         or_(record.walk.is_(None), record.walk != walk),
     )
     return list(work.run(statement.order_by(record.external_id)).scalars())

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from syncd.core.merge import Same, Side
+from syncd.core.merge import Side
 from syncd.core.model import UNKNOWN, FieldPolicy, Maybe, Rule, Value, is_group, unit_fields, unit_of
+from syncd.core.survivorship import Same
 
 Form = Callable[[Value], Value]
 PartSame = Callable[[str, Value, Value], bool]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.merge import CLOCK_UNCERTAINTY_SECONDS, Decision, Move, Outcome, Side, absorb, merge
+from syncd.core.merge import Decision, Move, Outcome, Side, absorb, merge
 from syncd.core.model import UNKNOWN, FieldPolicy, Maybe, Rule, Value
+from syncd.core.survivorship import CLOCK_UNCERTAINTY_SECONDS
 from tests.core.strategies import agreed, cut, only, plain, seeing_parts, side, trust, upper
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

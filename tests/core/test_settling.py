@@ -18,9 +18,10 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from syncd.core.merge import Decision, Move, Outcome, Same, Side, merge
+from syncd.core.merge import Decision, Move, Outcome, Side, merge
 from syncd.core.model import UNKNOWN, FieldPolicy, Maybe, Rule, Value, unit_value
 from syncd.core.plan import differing
+from syncd.core.survivorship import Same
 from tests.core.strategies import Form, PartSame, cut, fields_of, lower, only, plain, seeing, seeing_parts, upper, whole
 
 TEXT, ADDRESS = "details", "address"

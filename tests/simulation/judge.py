@@ -273,6 +273,8 @@ class Judge:
             return
         if unit == "email":
             wanted, shown = alike(wanted), alike(shown)
+        if self.life.plan.has("ignored_writes") and told(wanted).casefold() == told(shown).casefold():
+            return  # an ignored write cannot be told from a system that spells by itself
         if plain(unit, wanted) != plain(unit, shown) and not (unit == "archived" and not wanted and not shown):
             self._fail(f"{unit} of {identifier} (client {client}) is {golden!r}; {name}/{external_id} shows {shown!r}")
 
@@ -378,7 +380,10 @@ class Judge:
 
     def _fuller(self, row: Any, candidates: list[tuple[str, Shown, list[Edit]]], first: str) -> bool:
         values = {name: value for name, value, _ in candidates}
-        return bool(self._form(first, row.unit, values.get(row.winner)) == values[first])
+        ours, theirs = values.get(row.winner), values[first]
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and len(ours) > len(theirs):
+            return True  # the same address, and more of it
+        return bool(self._form(first, row.unit, ours) == theirs)
 
     # -- edits -----------------------------------------------------------------------------------------------------
 

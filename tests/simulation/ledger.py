@@ -268,8 +268,8 @@ class LedgerTx:
         return returned
 
     def unseen(self, system: str, walk: str) -> list[str]:
-        states = (RecordState.PRESENT, RecordState.MISSING)
-        return [row.external_id for row in self._records(system) if row.state in states and row.walk != walk]
+        rows = self._records(system)
+        return [row.external_id for row in rows if row.state != RecordState.GONE and row.walk != walk]
 
     def confirmed_gone(self, system: str) -> list[RecordRow]:
         links = self._read("links")

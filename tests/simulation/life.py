@@ -88,7 +88,7 @@ class Life:
                 on_delete={each.name: each.on_delete for each in policy.systems},
             )
         )
-        self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read)
+        self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read, self.oracle.unanswered)
         self.users = Users(self.worlds, self.oracle, Typist(self._rng["users"]), plan, self.tell)
         self.person = Person(self, self._rng["operator"])
         self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""  # noqa: S108

@@ -134,6 +134,7 @@ class Witness:
     updated: Callable[[str, str, Raw, Raw, Mapping[str, Value], int], None]
     deleted: Callable[[str, str], None]
     read: Callable[[str, str, bool], int]
+    lost: Callable[[], None]
 
 
 class Line(Memory):
@@ -236,6 +237,7 @@ class Line(Memory):
 
         self._call("update", external_id, commit)
         if (reason := unsound(answers[0].raw)) is not None:
+            self.witness.lost()
             raise UnknownOutcome(reason, operation="update", external_id=external_id)
         return answers[0]
 
