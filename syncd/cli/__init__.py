@@ -53,6 +53,7 @@ front.places = {
     "history": "tracing:history_command",
     "verify": "verifying:verify_command",
     "export": "exporting:export_command",
+    "erase": "erasing:erase_command",
     "log": "logs:log_command",
     "db": "database:db",
     "run": "service:run",

@@ -376,10 +376,15 @@ def _gathered(sides: Sequence[tuple[LinkRow, RecordRow]]) -> dict[str, Value]:
 
 
 def client_state(client: ClientRow, golden: Mapping[str, Value], links: Iterable[LinkRow]) -> ClientState:
-    """The client's life: merged stays merged; deleted when no system holds it any more; else as `archived` says."""
+    """The client's life: merged stays merged; deleted when no system holds it any more; else as `archived` says.
+
+    A deleted one that has no link at all was erased, and stays deleted.
+    """
     if client.state is ClientState.MERGED:
         return ClientState.MERGED
     states = [link.state for link in links]
+    if client.state is ClientState.DELETED and not states:
+        return ClientState.DELETED
     if states and all(state is LinkState.GONE for state in states):
         return ClientState.DELETED
     return ClientState.ARCHIVED if golden.get("archived") is True else ClientState.ACTIVE

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from syncd.core.model import UNKNOWN, Fields, Value, unit_value
+from syncd.engine.erasing import KEY as ERASURE_KEY
+from syncd.engine.erasing import erased_again
 from syncd.store import RecordRow, RecordState
 
 if TYPE_CHECKING:
@@ -108,8 +110,19 @@ def observe(
             moved.append(each.external_id)
     if unbelieved:
         tx.touch_records(system.name, unbelieved, walk, now)
+    rows = _not_erased(tx, system, rows, before)
     _store(tx, system, rows, before)
-    return Observed(tuple(moved), tuple(unbelieved))
+    kept = {row.external_id for row in rows}
+    return Observed(tuple(each for each in moved if each in kept), tuple(unbelieved))
+
+
+def _not_erased(tx: Tx, system: System, rows: list[RecordRow], before: Mapping[str, RecordRow]) -> list[RecordRow]:
+    """The records without those that are new here and show somebody who was erased; but for what syncd made itself."""
+    new = [row for row in rows if row.external_id not in before and CREATED not in row.memory]
+    if not new or tx.get_meta(ERASURE_KEY) is None:
+        return rows
+    again = erased_again(tx, system.name, {row.external_id: system.match_keys(row.fields) for row in new})
+    return [row for row in rows if row.external_id not in again]
 
 
 def _store(tx: Tx, system: System, rows: Sequence[RecordRow], before: Mapping[str, RecordRow]) -> None:

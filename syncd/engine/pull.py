@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from syncd import log
 from syncd.engine import trail
+from syncd.engine.erasing import erased_records
 from syncd.engine.observe import digest, mark_missing, observe
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
 from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
@@ -117,10 +118,11 @@ def _read_pages(
             walk.doubts.append(f"more than {PAGES_MAX} pages")
             return
         _note(walk, page)
+        wanted = _without_erased(store, system, page.records)
         if system.provider.capabilities.partial_list:
-            records, digests = _complete(store, system, page.records, walk, sweep=sweep)
+            records, digests = _complete(store, system, wanted, walk, sweep=sweep)
         else:
-            records, digests = list(page.records), None
+            records, digests = wanted, None
         with store.writing() as tx:
             if walk.rebasing:
                 _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
@@ -139,6 +141,13 @@ def _read_pages(
         walk.unbelieved += len(observed.unbelieved)
         walk.ended = page.last
         asked_at = clock()
+
+
+def _without_erased(store: Store, system: System, records: Sequence[Listed]) -> list[Listed]:
+    """The records of a page without those that were erased: they are not asked for, and not looked at."""
+    with store.reading() as tx:
+        erased = erased_records(tx, [(system.name, each.external_id) for each in records])
+    return [each for each in records if (system.name, each.external_id) not in erased]
 
 
 def _part_strangers(tx: Tx, system: System, records: Sequence[Listed], *, at: datetime, cycle: str) -> None:

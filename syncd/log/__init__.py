@@ -25,6 +25,7 @@ from typing import Any, Final, TextIO
 import structlog
 
 from syncd.log.catalogue import CONTEXT_KEYS, EVENTS, KEYS
+from syncd.log.erasure import erase
 from syncd.log.fences import FENCES, Strictness, UnknownEvent, clean_values, from_library
 from syncd.log.file import MAX_FILE_BYTES, PrivateFile
 from syncd.log.redaction import MASK, clean, register_secret
@@ -39,6 +40,7 @@ __all__ = [
     "close",
     "configure",
     "context",
+    "erase",
     "get",
     "log_crashes",
     "register_secret",

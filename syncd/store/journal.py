@@ -1,27 +1,25 @@
-"""What happened and what waits for a person: changes, conflicts, holds, the audit trail, erasure.
+"""What happened and what waits for a person: changes, conflicts, holds, the audit trail.
 
 Functions of an open transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Text, case, delete, or_, select, type_coerce, update
+from sqlalchemy import Column, ColumnElement, Text, case, select, type_coerce
 
 from syncd.store import tables
 from syncd.store.rows import (
     AuditRow,
     ChangeRow,
-    ClientState,
     ConflictRow,
     ConflictStatus,
     HoldKind,
     HoldRow,
     HoldState,
-    RecordKey,
 )
 from syncd.store.work import Work, names_of
 
@@ -138,46 +136,6 @@ def audit(
     known = ((column.client, client), (column.cycle, cycle), (column.kind, kind))
     where = [name == value for name, value in known if value is not None]
     return work.rows(AuditRow, tables.audit, column.seq > after, *where, order=[column.seq], limit=limit)
-
-
-def add_suppressed(work: Work, digests: Iterable[str]) -> None:
-    """Remember keyed digests of erased identifiers."""
-    at = work.now()
-    work.upsert_values(tables.suppressed, [{"digest": digest, "at": at} for digest in sorted(set(digests))])
-
-
-def suppressed(work: Work, digests: Collection[str]) -> set[str]:
-    """Which of the digests stand for something erased."""
-    column = tables.suppressed.c.digest
-    return set(work.run(select(column).where(work.among(column, digests))).scalars())
-
-
-def erase(work: Work, clients: Collection[str]) -> list[RecordKey]:
-    """Take everything a person could be known by out of the tables; returns the records that were linked.
-
-    The clients stay as empty tombstones, their audit lines without payload; mirror, links, changes, conflicts, writes,
-    holds and merges that name them are deleted. `Store.scrub` then takes it out of the files.
-    """
-    link, record, key = tables.links, tables.records, tables.match_keys
-    mine = select(link.c.system, link.c.external_id).where(work.among(link.c.client, clients))
-    erased = [(system, external_id) for system, external_id in work.run(mine)]
-    if erased:
-        for table in (record, key, link):
-            wanted = work.pairs(erased)
-            chosen = select(wanted.c.a).where(wanted.c.a == table.c.system, wanted.c.b == table.c.external_id)
-            work.run(delete(table).where(chosen.exists()))
-    for table in (tables.changes, tables.conflicts, tables.writes, tables.standings):
-        work.run(delete(table).where(work.among(table.c.client, clients)))
-    for name in clients:
-        quoted = f'"{name}"'
-        work.run(delete(tables.holds).where(_names(tables.holds.c["items"], quoted)))
-        named = or_(tables.merges.c.winner == name, _names(tables.merges.c.losers, quoted))
-        work.run(delete(tables.merges).where(named))
-    work.run(update(tables.audit).where(work.among(tables.audit.c.client, clients)).values(payload={"erased": True}))
-    empty = dict.fromkeys(tables.FIELD_TYPES) | {"custom": {}, "known": [], "origins": {}}
-    state = {"state": ClientState.DELETED, "dirty": False, "updated_at": work.now(), "merged_into": None}
-    work.run(update(tables.clients).where(work.among(tables.clients.c.client, clients)).values(**empty, **state))
-    return erased
 
 
 def _names(column: Column[Any], quoted: str) -> ColumnElement[bool]:

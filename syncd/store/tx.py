@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from syncd.store import clients as _clients
+from syncd.store import erasure as _erasure
 from syncd.store import journal as _journal
 from syncd.store import mirror as _mirror
 from syncd.store import outbox as _outbox
@@ -92,6 +93,6 @@ class Tx(Work):
     hold_by_key = _journal.hold_by_key
     add_audit = _journal.add_audit
     audit = _journal.audit
-    add_suppressed = _journal.add_suppressed
-    suppressed = _journal.suppressed
-    erase = _journal.erase
+    add_suppressed = _erasure.add_suppressed
+    suppressed = _erasure.suppressed
+    erase = _erasure.erase

@@ -54,9 +54,7 @@ def test_every_command_is_in_the_readme(words: str) -> None:
 
 def test_the_commands_of_this_syncd() -> None:
     """These commands exist."""
-    named = (
-        "sync plan check status clients show records links conflicts resolve holds release refuse outbox retry drop log"
-    )
+    named = "sync plan check status clients show records links conflicts resolve holds release refuse outbox retry drop log erase"
     assert set(ALL) >= {*named.split(), "db upgrade", "db current", "sandbox", "demo"}
 
 
