@@ -27,6 +27,6 @@ VOLUME /var/lib/syncd
 EXPOSE 8484
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
-  CMD ["/opt/venv/bin/python", "-c", "import socket; socket.create_connection(('127.0.0.1', 8484), 3).close()"]
+  CMD ["/opt/venv/bin/python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8484/healthz', timeout=3)"]
 ENTRYPOINT ["syncd"]
 CMD ["run"]

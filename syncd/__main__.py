@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from syncd.cli import front
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    if "run" in sys.argv[1:]:
+        # Until the service listens to it, which takes the time of its imports, a SIGHUP would end the process. What it asks
+        # for is done anyway: the configuration is about to be read.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    from syncd.cli import front  # noqa: PLC0415 - half a second in which a signal may come
+
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter gets its number, not a traceback.
         reconfigure = getattr(stream, "reconfigure", None)

@@ -19,11 +19,11 @@ from typing import Any, Final
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from syncd import log
+from syncd import log, systemd
 from syncd.config import ServiceConfig, TenantConfig, fingerprint, load
 from syncd.engine import CycleReport
 from syncd.errors import ConfigError, Fenced, StoreError, SyncdError
-from syncd.tenant import open_tenant
+from syncd.tenant import Tenant, open_tenant
 
 DRAIN_SECONDS: Final = 10.0
 """How long a stop waits for requests that are under way. What is cut off then is found again by its intent."""
@@ -39,7 +39,7 @@ class Lane:
     """One tenant at work in its own thread, woken up by the schedule."""
 
     def __init__(
-        self, service: ServiceConfig, config: TenantConfig, on_cycle: Callable[[str, CycleReport], None]
+        self, service: ServiceConfig, config: TenantConfig, on_cycle: Callable[[Tenant, CycleReport], None]
     ) -> None:
         self.service = service
         self.config = config
@@ -65,6 +65,11 @@ class Lane:
         """Begin to end: no new cycle, no new write."""
         self._stop.set()
         self._wake.set()
+
+    @property
+    def lives(self) -> bool:
+        """Whether its thread runs; one that ended without being stopped is a fault of syncd."""
+        return self._thread.is_alive()
 
     def join(self, seconds: float) -> bool:
         """Wait for the lane to end; whether it did."""
@@ -98,14 +103,21 @@ class Lane:
                 if due and not self._stop.is_set():
                     report = tenant.engine.cycle(due)
                     self.ready = True
-                    self._on_cycle(self.config.name, report)
+                    self._look_on(tenant, report)
+
+    def _look_on(self, tenant: Tenant, report: CycleReport) -> None:
+        """Hand the cycle to those who look on; their faults stop nothing."""
+        try:
+            self._on_cycle(tenant, report)
+        except Exception:  # noqa: BLE001 - metrics and notifications are not what the service is for
+            _log.exception("crashed")
 
 
 class Daemon:
     """The service: reads the configuration, keeps one lane per enabled tenant, follows changes of the files."""
 
     def __init__(
-        self, folder: Path, *, on_cycle: Callable[[str, CycleReport], None] = lambda _tenant, _report: None
+        self, folder: Path, *, on_cycle: Callable[[Tenant, CycleReport], None] = lambda _tenant, _report: None
     ) -> None:
         self.folder = folder
         self.lanes: dict[str, Lane] = {}
@@ -114,6 +126,8 @@ class Daemon:
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._signals = 0
+        self.slow: list[str] = []
+        """Tenants whose last request did not end in time when the service ended."""
         self._seen = ""
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -132,13 +146,22 @@ class Daemon:
         self._follow()
         self._scheduler.start()
         _log.info("service_started", tenants=sorted(self.lanes))
+        systemd.tell(systemd.READY, self._status())
         while not self._stop.is_set():
             self._reload.wait(RELOAD_CHECK_SECONDS)
             if not self._stop.is_set() and (self._reload.is_set() or fingerprint(self.folder) != self._seen):
                 self._reload.clear()
+                systemd.tell(*systemd.reloading())
                 with suppress(ConfigError):
                     self._follow()
+                systemd.tell(systemd.READY)
+            if all(lane.lives for lane in self.lanes.values()):
+                systemd.tell(systemd.ALIVE, self._status())
         return self._end()
+
+    def _status(self) -> str:
+        ready = sum(lane.ready for lane in self.lanes.values())
+        return systemd.status(f"{ready} of {len(self.lanes)} tenants at work")
 
     def stop(self) -> None:
         """Begin to end, as a signal would."""
@@ -197,12 +220,13 @@ class Daemon:
 
     def _end(self) -> int:
         _log.info("service_stopping")
+        systemd.tell(systemd.STOPPING)
         self._scheduler.shutdown(wait=False)
         for lane in self.lanes.values():
             lane.stop()
         deadline = datetime.now(UTC) + timedelta(seconds=DRAIN_SECONDS)
-        slow = [name for name, lane in self.lanes.items() if not lane.join(_left(deadline))]
-        _log.info("service_stopped", slow=slow)
+        self.slow = [name for name, lane in self.lanes.items() if not lane.join(_left(deadline))]
+        _log.info("service_stopped", slow=self.slow)
         return 0
 
     def health(self) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from syncd import providers
 from syncd.config import ServiceConfig, TenantConfig
@@ -17,6 +17,9 @@ from syncd.engine import Engine
 from syncd.engine.operate import Operator
 from syncd.errors import SyncdError
 from syncd.store import Store, open_store, utc_now
+
+if TYPE_CHECKING:
+    from syncd.providers.http import Http
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Tenant:
     providers: Mapping[str, providers.Provider]
     engine: Engine
     stop: threading.Event
+    doors: Mapping[str, Http] = field(default_factory=dict)
+    """System -> its door to the network."""
 
     @property
     def name(self) -> str:
@@ -74,9 +79,10 @@ def open_tenant(
     stopping = stop or threading.Event()
     store = open_store(service.database, config.name, upgrade=upgrade, clock=clock)
     connected: dict[str, providers.Provider] = {}
+    doors: dict[str, Http] = {}
     try:
         for settings in config.systems:
-            connected[settings.system] = connect(settings, stop=stopping)
+            connected[settings.system], doors[settings.system] = connect(settings, stop=stopping)
     except BaseException:
         store.close()
         raise
@@ -88,10 +94,10 @@ def open_tenant(
         sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
         stopped=stopping.is_set,
     )
-    return Tenant(config, store, connected, engine, stopping)
+    return Tenant(config, store, connected, engine, stopping, doors)
 
 
-def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> providers.Provider:
+def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> tuple[providers.Provider, Http]:
     """The provider of one system, with its one door to the network."""
     from syncd.providers.http import Http  # noqa: PLC0415 - a third of a second that only what goes out needs
 
@@ -99,7 +105,7 @@ def connect(settings: providers.Settings, *, stop: threading.Event | None = None
     rate: float | None = getattr(made, "requests_per_second", None)
     http = Http(settings, made.default_base_url, requests_per_second=rate, stop=stop)
     provider: providers.Provider = made(settings, http)
-    return provider
+    return provider, http
 
 
 def _wait(stop: threading.Event, seconds: float) -> None:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import click
 
+from syncd import __version__
 from syncd.cli.frame import Call, Front
 
 __all__ = ["front"]
@@ -18,7 +17,7 @@ __all__ = ["front"]
 @click.option("--config", metavar="DIR", help="The config folder. Default: $SYNCD_CONFIG, ./config, /etc/syncd.")
 @click.option("--tenant", metavar="NAME", help="Only this tenant; may also stand after the command.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; may also stand after the command.")
-@click.version_option(version("syncd"), prog_name="syncd")
+@click.version_option(__version__, prog_name="syncd")
 @click.pass_context
 def front(context: click.Context, config: str | None, tenant: str | None, *, as_json: bool) -> None:
     """Keep the clients of several business systems the same.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from syncd import log, web
@@ -9,6 +11,8 @@ from syncd.cli import output
 from syncd.cli.frame import Call, options
 from syncd.config import find_folder, load
 from syncd.daemon import Daemon
+from syncd.report.gauges import gauges
+from syncd.web.metrics import Metrics
 
 
 @click.command()
@@ -25,12 +29,18 @@ def run(call: Call) -> int:
     service = load(folder).service
     log.configure(service.log_level, service.log_format, service.log_file)
     log.log_crashes()
-    daemon = Daemon(folder)
-    server = web.Server(service.web_listen, web.application(daemon.health)) if service.web_listen else None
+    daemon = Daemon(folder, on_cycle=lambda tenant, cycle: metrics.observe(gauges(tenant, cycle)))
+    metrics = Metrics(daemon.health)
+    server = web.Server(service.web_listen, web.application(daemon.health, metrics)) if service.web_listen else None
     if server is not None and not server.start():
         output.note(f"nothing listens on {service.web_listen}: it is taken or not allowed; syncing goes on")
     try:
-        return daemon.run()
+        code = daemon.run()
     finally:
         if server is not None:
             server.stop()
+    if daemon.slow:
+        # Python would wait for the thread whose request is still under way. What it does is found again by its intent.
+        log.close()
+        os._exit(code)
+    return code

@@ -58,7 +58,10 @@ _log = log.get("engine")
 
 @dataclass(frozen=True, slots=True)
 class SystemReport:
-    """What one cycle did in one system. walk: its outcome. requests: HTTP requests made."""
+    """What one cycle did in one system. walk: its outcome. requests: HTTP requests made.
+
+    lags: seconds from the decision to the effect that was seen, of each write.
+    """
 
     system: str
     walk: str
@@ -70,6 +73,7 @@ class SystemReport:
     failed: int = 0
     requests: int = 0
     reason: str | None = None
+    lags: tuple[float, ...] = ()
 
     @property
     def writes(self) -> int:
@@ -376,6 +380,7 @@ class Engine:
             total = pushed[system.name]
             for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):
                 setattr(total, name, getattr(total, name) + getattr(result, name))
+            total.lags.extend(result.lags)
             total.paused = total.paused or result.paused
         with self.store.reading() as tx:
             dirty = bool(tx.dirty(1))
@@ -410,6 +415,7 @@ class Engine:
                 failed=pushed[name].failed,
                 requests=system.provider.requests - requests[name],
                 reason=walks[name].reason,
+                lags=tuple(pushed[name].lags),
             )
             for name, system in self.systems.items()
         )

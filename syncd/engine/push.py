@@ -86,6 +86,13 @@ class Pushed:
     sent: int = 0
     paused: bool = False
     touched: set[str] = field(default_factory=set)
+    lags: list[float] = field(default_factory=list)
+    """Seconds from the decision to the effect that was seen, of each write."""
+
+    @property
+    def done(self) -> int:
+        """Writes whose effect was seen."""
+        return self.created + self.updated + self.archived + self.deleted + self.merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,7 @@ def _push_one(lane: Lane, waiting: WriteRow, pushed: Pushed) -> None:
         return
     context = {"system": row.system, "client": row.client, "write": row.write, "action": row.action.value}
     _log.info("write_sending", fields=sorted(row.fields), cycle=lane.cycle, **context)
+    done = pushed.done
     try:
         if row.action is Action.CREATE:
             _create(lane, row, golden.fields, pushed)
@@ -178,6 +186,8 @@ def _push_one(lane: Lane, waiting: WriteRow, pushed: Pushed) -> None:
             _change(lane, row, golden.fields, pushed)
     except ProviderError as error:
         _failed(lane, row, error, pushed)
+    if pushed.done > done:
+        pushed.lags.append(max((lane.clock() - row.since).total_seconds(), 0.0))
 
 
 def _create(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:

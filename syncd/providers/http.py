@@ -281,6 +281,11 @@ class Http:
         """Requests counted against `requests_per_day` in the last 24 hours, or None where there is no such budget."""
         return self._pace.used_today()
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether the breaker of the system's own address lets nothing through."""
+        return bool(self._breakers.get_breaker(self._origin).context.state == "opened")
+
     def authorise_with(self, authoriser: Authoriser, *, auth_url: str | None = None) -> None:
         """Take credentials from `authoriser`; called once, by the provider's constructor.
 
@@ -407,8 +412,7 @@ class Http:
             finally:
                 response.close()
         except (httpcore.LocalProtocolError, UnicodeEncodeError):
-            message = question.says("a header or credential holds characters that cannot be sent")
-            raise Rejected(message, **question.context()) from None
+            raise Rejected(question.says("a header or credential cannot be sent"), **question.context()) from None
         except httpcore.TimeoutException:
             raise self._failure(question, f"no whole answer within {self._timeout_seconds:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
@@ -433,13 +437,11 @@ class Http:
         try:
             body = decoding.inflate(response.iter_raw(), headers.get("content-encoding", "").strip().lower())
         except decoding.Cut:
-            what = "the answer was cut"
-            raise question.lost(what, response.status_code) from None
+            raise question.lost("the answer was cut", response.status_code) from None
         except decoding.Unreadable as error:
             if response.status_code not in question.good:
                 return Received(response.status_code, {**headers, "content-type": ""}, b"")
-            what = f"the answer cannot be read: {error}"
-            raise question.unreadable(what, response.status_code) from None
+            raise question.unreadable(f"the answer cannot be read: {error}", response.status_code) from None
         return Received(response.status_code, headers, body)
 
     def _credentials(self, question: Question) -> Mapping[str, str]:
@@ -466,8 +468,7 @@ class Http:
             if json is not None:
                 return self._encoder.encode(json), {"content-type": "application/json"}
         except UnicodeEncodeError:
-            message = question.says("a text in it cannot be sent (lone surrogate)")
-            raise Rejected(message, **question.context()) from None
+            raise Rejected(question.says("a text cannot be sent (lone surrogate)"), **question.context()) from None
         return None, {}
 
     def _url(self, question: Question, path: str, query: Mapping[str, str], base: str | None) -> httpx.URL:

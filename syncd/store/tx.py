@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from syncd.store import clients as _clients
 from syncd.store import erasure as _erasure
+from syncd.store import gauges as _gauges
 from syncd.store import journal as _journal
 from syncd.store import mirror as _mirror
 from syncd.store import outbox as _outbox
@@ -96,3 +97,9 @@ class Tx(Work):
     add_suppressed = _erasure.add_suppressed
     suppressed = _erasure.suppressed
     erase = _erasure.erase
+
+    count_open_writes = _gauges.count_open_writes
+    count_open_conflicts = _gauges.count_open_conflicts
+    count_open_holds = _gauges.count_open_holds
+    count_present = _gauges.count_present
+    last_complete = _gauges.last_complete

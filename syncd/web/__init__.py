@@ -2,6 +2,7 @@
 
 /healthz    200 as long as the process answers
 /readyz     200 once every tenant finished a cycle, 503 before
+/metrics    numbers for Prometheus (`syncd.web.metrics`)
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from syncd import log
+from syncd.web.metrics import Metrics
 
 START_SECONDS: Final = 10.0
 
 _log = log.get("web")
 
 
-def application(health: Callable[[], dict[str, Any]]) -> Starlette:
+def application(health: Callable[[], dict[str, Any]], metrics: Metrics | None = None) -> Starlette:
     """The ASGI application. health: what `syncd.daemon.Daemon.health` returns, with `ready` as a bool."""
+    told = metrics or Metrics(health)
 
     def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"alive": True})
@@ -34,7 +37,7 @@ def application(health: Callable[[], dict[str, Any]]) -> Starlette:
         state = health()
         return JSONResponse(state, status_code=200 if state["ready"] else 503)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", told.respond)])
 
 
 class Server:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -62,6 +63,13 @@ def test_python_m_syncd() -> None:
     """`python -m syncd` is the same program; without a command it shows its help."""
     shown = subprocess.run([sys.executable, "-m", "syncd", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("syncd")
+
+
+def test_the_program_runs_where_it_is_not_installed() -> None:
+    """A copy of the code, as the image has one, knows its version without a package's metadata; it is that of the package."""
+    code = "import importlib.metadata as m; m.version = None; import sys; sys.argv[1:] = ['--version']; import syncd.__main__; syncd.__main__.main()"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == f"syncd, version {version('syncd')}"
 
 
 def test_a_fault_of_syncd_shows_no_traceback_and_no_value(acme: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,183 @@
+"""The service as a process: readiness, signals, reloads, an end within its time, and one slow tenant beside another."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from syncd.sandbox import write_config
+from tests.system.launcher import Child, environment
+from tests.system.place import Place
+
+Make = Callable[..., Place]
+PATIENCE_SECONDS = 30.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def until(truth: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> float:
+    """Wait until something is true; how long that took."""
+    began = time.monotonic()
+    while not truth():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def answers(port: int, path: str = "/readyz") -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def lines(child: Child) -> list[dict[str, object]]:
+    """What the service has logged so far."""
+    text = (child.folder / "err").read_text(errors="replace")
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+def cycles(child: Child, tenant: str) -> int:
+    return sum(line["event"] == "cycle_ended" and line["tenant"] == tenant for line in lines(child))
+
+
+@contextmanager
+def running(place: Place, port: int, **env: str) -> Iterator[Child]:
+    """The service on this place, ended by SIGTERM at the end."""
+    child = place.launcher.start("--config", str(place.config), "run", cwd=place.folder, env=env)
+    try:
+        until(lambda: answers(port), "ready")
+        yield child
+    finally:
+        child.signal(signal.SIGTERM)
+        assert child.wait(20).code == 0
+
+
+def test_systemd_is_told(make: Make, tmp_path: Path) -> None:
+    """READY once the service listens to signals, RELOADING and READY at SIGHUP, WATCHDOG while all lanes live, STOPPING at the end."""
+    port = free_port()
+    place = make(service={"web": {"listen": f"127.0.0.1:{port}"}})
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    door.bind(str(tmp_path / "notify"))
+    door.settimeout(PATIENCE_SECONDS)
+    told: list[str] = []
+
+    def wait_for(word: str) -> None:
+        while not told or word not in told[-1]:
+            told.append(door.recv(4096).decode())
+
+    with door:
+        with running(place, port, NOTIFY_SOCKET=str(tmp_path / "notify")) as child:
+            wait_for("READY=1")
+            wait_for("1 of 1 tenants at work")
+            assert "WATCHDOG=1" in told[-1]
+            child.signal(signal.SIGHUP)
+            wait_for("RELOADING=1")
+            assert "MONOTONIC_USEC=" in told[-1]
+            wait_for("READY=1")
+        wait_for("STOPPING=1")
+
+
+def test_a_hangup_while_it_starts_does_not_end_it(make: Make) -> None:
+    """SIGHUP from the first moment of syncd's own code on is taken as a wish that is granted anyway."""
+    port = free_port()
+    place = make(service={"web": {"listen": f"127.0.0.1:{port}"}})
+    code = "import os, signal, sys, threading; sys.argv = ['syncd', *sys.argv[1:]]; import syncd.__main__ as m;"
+    code += "threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGHUP)).start(); m.main()"
+    words = [sys.executable, "-c", code, "--config", str(place.config), "run"]
+    process = subprocess.Popen(words, cwd=place.folder, env=environment(), stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(port), "ready")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_it_ends_in_time_although_a_system_drips(make: Make) -> None:
+    """While a listing trickles in, SIGTERM ends the service within 12 seconds and with 0; a second signal ends it at once."""
+    port = free_port()
+    place = make(service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="1s")
+    for second in (False, True):
+        place.sandbox.clear_faults()
+        child = place.start("run")
+        until(lambda: answers(port), "ready")
+        place.sandbox.fault("drip", provider="flowtly", method="GET", seconds=25, times=0)
+        place.sandbox.fault("stall", provider="tiime", method="GET", seconds=25, times=0)
+        seen = place.now
+        until(lambda seen=seen: place.now > seen, "requests under way")
+        time.sleep(1.5)
+        began = time.monotonic()
+        child.signal(signal.SIGTERM)
+        if second:
+            time.sleep(0.3)
+            child.signal(signal.SIGTERM)
+        result = child.wait(20)
+        assert time.monotonic() - began < (3 if second else 12)
+        assert result.code == (128 + signal.SIGTERM if second else 0), result.err[-500:]
+    place.sandbox.clear_faults()
+    assert place.sync()["quiescent"]
+
+
+def test_a_dripping_tenant_delays_no_other(make: Make) -> None:
+    """One tenant's system answers drop by drop: the other tenant's cycles go on at their interval."""
+    port = free_port()
+    place = make(service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="1s", systems=("books", "lsp"))
+    write_config(
+        place.sandbox, place.folder, "other", poll="1s", systems=("erp", "receipts"),
+        service={"web": {"listen": f"127.0.0.1:{port}"}, "database": place.database},
+    )  # fmt: skip
+    with running(place, port) as child:
+        place.sandbox.fault("drip", provider="lsp_expert", method="GET", seconds=8, times=0)
+        until(lambda: any(line["event"] == "cycle_ended" for line in lines(child)), "a cycle")
+        time.sleep(1)
+        slow, quick = cycles(child, "demo"), cycles(child, "other")
+        time.sleep(6)
+        assert cycles(child, "other") - quick >= 3
+        assert cycles(child, "demo") - slow <= 1
+        place.sandbox.clear_faults()
+
+
+def test_files_that_are_swapped_are_followed(make: Make) -> None:
+    """A config folder behind a symbolic link, as Kubernetes mounts one, is read again when the link is turned; a broken one stops nothing."""
+    port = free_port()
+    place = make(service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="1s")
+    first = place.folder / "first"
+    place.config.rename(first)
+    (place.folder / "..data").symlink_to("first")
+    place.config.mkdir()
+    (place.config / "syncd.toml").symlink_to("../..data/syncd.toml")
+    (place.config / "tenants").symlink_to("../..data/tenants")
+    with running(place, port) as child:
+
+        def turn(name: str, change: Callable[[str], str]) -> None:
+            new = place.folder / name
+            (new / "tenants").mkdir(parents=True)
+            (new / "syncd.toml").write_text((first / "syncd.toml").read_text())
+            (new / "tenants" / "demo.toml").write_text(change((first / "tenants" / "demo.toml").read_text()))
+            (place.folder / "..new").symlink_to(name)
+            (place.folder / "..new").replace(place.folder / "..data")
+
+        def started() -> int:
+            return sum(line["event"] == "tenant_started" for line in lines(child))
+
+        turn("second", lambda text: text.replace('country = "FR"', 'country = "BE"', 1))
+        until(lambda: started() == 2, "the tenant starts again")
+        turn("third", lambda text: text + "\n[nonsense]\n")
+        until(lambda: any(line["event"] == "config_broken" for line in lines(child)), "the problem is told")
+        turn("fourth", lambda text: text)
+        until(lambda: started() == 3 and answers(port), "it works again")
