@@ -15,6 +15,8 @@ from babel import Locale, UnknownLocaleError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from syncd.core.matching import WEIGHT_LIMIT
+
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Names of tenants and systems, matched whole."""
 
@@ -251,6 +253,29 @@ class Timings(_Strict):
     settle: Duration = 0.0
 
 
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=-WEIGHT_LIMIT, le=WEIGHT_LIMIT, allow_inf_nan=False)]
+
+
+class FurtherField(_Strict):
+    """A key of [matching.fields]: a further field that takes part in matching."""
+
+    likeness: Literal["exact", "number", "text"] = "exact"
+    equal: Weight = 3.0
+    near: Weight = 1.5
+    differs: Weight = -1.0
+    key: bool = False
+
+
+class MatchingKeys(_Strict):
+    """Section [matching]. weights: any of `syncd.core.matching.Weights`."""
+
+    propose: Score = 0.5
+    link: Score = 0.9
+    weights: dict[str, Weight] = {}
+    fields: dict[str, FurtherField] = {}
+
+
 class TenantFile(_Strict):
     """tenants/NAME.toml."""
 
@@ -260,3 +285,4 @@ class TenantFile(_Strict):
     deletes: Deletes = Deletes()
     brakes: Brakes = Brakes()
     timing: Timings = Timings()
+    matching: MatchingKeys = MatchingKeys()

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from syncd import providers
 from syncd.config import files, secret
+from syncd.config.matching import check_matching, matching_of
 from syncd.config.problems import Problems, dotted, shown, unknown
 from syncd.config.shape import NAME, RESERVED_SYSTEMS, FieldRule, System, TenantFile, url_fault
 from syncd.core.model import (
@@ -91,6 +92,7 @@ def load_tenant(path: Path, around: Surroundings) -> tuple[TenantConfig | None, 
     _check_connections(readings, problems)
     for name, rule in file.fields.items():
         _check_rule(name, rule, file, set(names), problems)
+    check_matching(file.matching, problems)
     if problems.lines:
         return None, problems.lines
     tenant = TenantConfig(
@@ -390,6 +392,7 @@ def _policy(
             confirm_delete_after_seconds=file.timing.confirm_delete_after,
             settle_seconds=file.timing.settle,
         ),
+        matching=matching_of(file.matching),
         write_budget=file.brakes.write_budget.writes,
         write_budget_cycles=file.brakes.write_budget.cycles,
         digest=_digest(name, file, readings),
@@ -401,7 +404,7 @@ def _digest(name: str, file: TenantFile, readings: Mapping[str, _System]) -> str
     decides = {
         "tenant": {"name": name, **file.tenant.model_dump(exclude={"enabled"})},
         "systems": [reading.decides() for reading in readings.values()],
-        **file.model_dump(include={"fields", "deletes", "brakes", "timing"}),
+        **file.model_dump(include={"fields", "deletes", "brakes", "timing", "matching"}),
     }
     text = json.dumps(decides, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

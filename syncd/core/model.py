@@ -18,6 +18,8 @@ from dataclasses import field as dataclass_field
 from enum import Enum, StrEnum
 from typing import Final, Literal, TypeAlias
 
+from syncd.core.matching import MATCHING, Matching
+
 Value: TypeAlias = "bool | int | str | list[Value] | dict[str, Value] | None"
 Fields: TypeAlias = Mapping[str, Value]
 """Canonical fields of one record or client: absent = unknown, None = empty."""
@@ -298,6 +300,7 @@ class Policy:
     merges: str = "propose"
     brakes: Mapping[BrakeKind, Brake] = dataclass_field(default_factory=dict)
     timing: Timing = Timing()
+    matching: Matching = MATCHING
     write_budget: int = 3
     write_budget_cycles: int = 10
     digest: str = ""

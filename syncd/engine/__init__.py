@@ -20,7 +20,8 @@ from syncd.engine.applying import sights
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
-from syncd.engine.linking import first_run, link_records, settle_proposals
+from syncd.engine.first_run import first_run
+from syncd.engine.linking import link_records, settle_proposals
 from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
 from syncd.engine.pull import new_system, pull, verified
@@ -135,7 +136,7 @@ class Engine:
         self.stopped = stopped
         self.parallel = parallel
         self.systems: dict[str, System] = {
-            each.name: System(each, providers[each.name], policy.context) for each in policy.systems
+            each.name: System(each, providers[each.name], policy.context, policy.matching) for each in policy.systems
         }
         self._recovered = False
 
@@ -325,8 +326,7 @@ class Engine:
         scope = self._scope(cycle, blocked)
         with transactions() as tx:
             accept_deletes(tx, scope)
-        with transactions() as tx:
-            holds = link_records(tx, scope)
+        holds = link_records(transactions, scope)
         everything = all(walk.outcome is WalkOutcome.COMPLETE for walk in walks.values())
         frozen = None if planning and everything else self._frozen()
         with transactions() as tx:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from syncd.core import normalize
-from syncd.core.correlate import match_keys
+from syncd.core.correlate import Identity, identity, keys_of
+from syncd.core.matching import MATCHING, Matching
 from syncd.core.merge import Side
 from syncd.core.model import (
     UNKNOWN,
@@ -40,6 +41,7 @@ class System:
     policy: SystemPolicy
     provider: Provider
     context: Context
+    matching: Matching = MATCHING
 
     @property
     def name(self) -> str:
@@ -57,7 +59,11 @@ class System:
 
     def match_keys(self, fields: Fields) -> frozenset[tuple[str, str]]:
         """The keys under which a record of this system is found again by correlation."""
-        return match_keys(fields, self.context)
+        return keys_of(self.identity(fields), self.matching.extras)
+
+    def identity(self, fields: Fields) -> Identity:
+        """What of a record of this system is compared with others."""
+        return identity(fields, self.context, self.matching.extras)
 
     def same(self, unit: str, golden: Fields) -> Callable[[Value, Value], bool]:
         """Equality of two values of a unit as this system can tell: their projections are equal."""

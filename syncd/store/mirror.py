@@ -156,14 +156,16 @@ def recent(work: Work, system: str, since: datetime) -> list[RecordRow]:
     return work.rows(RecordRow, tables.records, record.system == system, record.first_seen_at > since)
 
 
-def unlinked(work: Work, limit: int | None = None) -> list[RecordKey]:
-    """Records that are present and belong to no client."""
+def unlinked(work: Work, limit: int | None = None, after: RecordKey = ("", "")) -> list[RecordKey]:
+    """Records that are present and belong to no client, by system and external id, from behind `after`."""
     record, link = tables.records.c, tables.links.c
     joined = tables.records.outerjoin(
         tables.links, and_(record.system == link.system, record.external_id == link.external_id)
     )
     statement = select(record.system, record.external_id).select_from(joined)
     statement = statement.where(record.state == RecordState.PRESENT, link.client.is_(None))
+    if after != ("", ""):
+        statement = statement.where(tuple_(record.system, record.external_id) > tuple_(*after))
     statement = statement.order_by(record.system, record.external_id).limit(limit)
     return [(system, external_id) for system, external_id in work.run(statement)]
 

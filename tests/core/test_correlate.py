@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.core.correlate import Grouping, Node, Verdict, compare, group, match_keys
+from syncd.core.correlate import Grouping, Node, Verdict, compare, group, identity, judge, match_keys
 from syncd.core.model import Context
 
 FR = Context()
@@ -175,6 +175,7 @@ def test_match_keys() -> None:
         ("email", "a@b.fr"),
         ("phone", "+33612345678"),
         ("name", "acme"),
+        ("domain", "b.fr"),
     }
     assert match_keys({"vat_number": "PL" + NIP}, FR) == {("vat", "PL" + NIP), ("reg", NIP)}
     assert match_keys({"registration_number": "732829321"}, FR) == {("reg", "732829321")}
@@ -211,15 +212,15 @@ def test_verdicts_are_symmetric_and_found_by_keys(a: dict[str, Any], b: dict[str
 
 
 def _node(system: str, number: int, fields: dict[str, Any], client: str | None = None) -> Node:
-    return Node((system, str(number)), fields, client)
+    return Node((system, str(number)), identity(fields, FR), client, active=fields.get("archived") is not True)
 
 
 def _all_pairs(nodes: list[Node]) -> dict[Any, Verdict]:
-    return {(a.ref, b.ref): compare(a.fields, b.fields, FR, _alone) for a, b in combinations(nodes, 2)}
+    return {(a.ref, b.ref): judge(a.identity, b.identity, _alone) for a, b in combinations(nodes, 2)}
 
 
 def _grouped(nodes: list[Node], apart: set[Any] | None = None) -> Grouping:
-    return group(nodes, _all_pairs(nodes), apart or set(), FR)
+    return group(nodes, _all_pairs(nodes), apart or set())
 
 
 def test_three_systems_are_one_client() -> None:
@@ -261,7 +262,7 @@ def test_establishments_do_not_meet_through_their_company() -> None:
     ]
     pairs = {(nodes[0].ref, nodes[1].ref), (nodes[1].ref, nodes[2].ref)}
     candidates = {pair: verdict for pair, verdict in _all_pairs(nodes).items() if pair in pairs}
-    found = group(nodes, candidates, set(), FR)
+    found = group(nodes, candidates, set())
     assert not found.links
     assert "two establishments" in found.disputed[0].reason
 
@@ -306,7 +307,7 @@ def test_grouping_laws(world: tuple[list[Node], set[Any]], chance: random.Random
     chance.shuffle(shuffled)
     chance.shuffle(pairs)
     turned = {pair if chance.random() < 0.5 else pair[::-1]: verdict for pair, verdict in pairs}
-    assert group(shuffled, turned, {pair[::-1] for pair in apart}, FR) == found
+    assert group(shuffled, turned, {pair[::-1] for pair in apart}) == found
 
     known = {node.ref: node for node in nodes}
     linked = [ref for refs in found.links for ref in refs]
@@ -318,7 +319,7 @@ def test_grouping_laws(world: tuple[list[Node], set[Any]], chance: random.Random
             if a.client is None or a.client != b.client:
                 assert (a.ref, b.ref) not in apart
                 assert (b.ref, a.ref) not in apart
-                assert not compare(a.fields, b.fields, FR, _alone).contradictions
+                assert not judge(a.identity, b.identity, _alone).contradictions
                 assert not (a.system == b.system and a.active and b.active)
     for client in ("c1", "c2"):
         own = {node.ref for node in nodes if node.client == client}

@@ -288,9 +288,16 @@ class LedgerTx:
     def recent(self, system: str, since: datetime) -> list[RecordRow]:
         return [row for row in self._records(system) if row.first_seen_at > since]
 
-    def unlinked(self, limit: int | None = None) -> list[tuple[str, str]]:
+    def mirror(
+        self, system: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int | None = None
+    ) -> list[tuple[RecordRow, str | None]]:
         table, links = self._read("records"), self._read("links")
-        free = [key for key in sorted(table) if table[key].state == RecordState.PRESENT and key not in links]
+        wanted = [key for key in sorted(table) if key > after and system in (None, key[0])][:limit]
+        return [(table[key], links[key].client if key in links else None) for key in wanted]
+
+    def unlinked(self, limit: int | None = None, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
+        table, links = self._read("records"), self._read("links")
+        free = [key for key in sorted(table) if key > after and table[key].state == RecordState.PRESENT and key not in links]
         return free[:limit]
 
     def set_keys(self, system: str, keys: Mapping[str, Collection[tuple[str, str]]]) -> None:

@@ -11,41 +11,67 @@ Three zones:
 Contradictions are different registration numbers and different VAT numbers; two SIRETs of one SIREN are two
 establishments, which is evidence and contradiction at once. Numbers that cannot be compared (a SIREN and a NIP, a KvK
 number and a SIREN) are no contradiction and no evidence. An e-mail or phone of more than `SHARED_LIMIT_CLIENTS`
-clients proves nothing, and neither does a registration number that is not valid and as common. Names agree if their
+clients proves nothing, and neither does a registration number that is not valid and as common; below that a value
+proves less the more clients share it. Names agree if their
 words do, in any order and without legal form; a word may be an initial, missing, or one letter off if it is long.
 Different numbers in names ("Client 17", "Client 18") never agree, and neither do names that differ as Jean and Jeanne
 do.
 
-Reasons name fields and never show values.
+Every verdict is a sum: the tenant's prior and a weight per observation (`syncd.core.matching`). Its evidence says
+field by field what was seen and what it added; it names fields and never shows values. A link needs strong evidence
+*and* a score above the tenant's threshold for links.
+
+Read on in this order: `identity` (what is compared, and by which keys candidates are found), `likeness` (how two values
+stand to each other), `evidence` (the verdict), `pairing` (which pairs are judged), `grouping` (the partition).
 """
 
 from syncd.core.correlate.evidence import (
     SHARED_LIMIT_CLIENTS,
     Commonness,
     Evidence,
-    MatchKey,
     Verdict,
-    Weights,
     Zone,
     compare,
-    match_keys,
+    judge,
+    likelihood,
+    log_odds,
 )
 from syncd.core.correlate.grouping import Dispute, Grouping, Node, Proposal, Ref, group
+from syncd.core.correlate.identity import STRONG_KEYS, Identity, MatchKey, identity, keys_of, keys_signature, match_keys
+from syncd.core.correlate.likeness import Names, Numbers, compare_names, compare_numbers
+from syncd.core.correlate.pairing import SHARERS_MAX, STRONG_SHARERS_MAX, candidate_pairs, cluster, match, sharers_max
 
 __all__ = [
     "SHARED_LIMIT_CLIENTS",
+    "SHARERS_MAX",
+    "STRONG_KEYS",
+    "STRONG_SHARERS_MAX",
     "Commonness",
     "Dispute",
     "Evidence",
     "Grouping",
+    "Identity",
     "MatchKey",
+    "Names",
     "Node",
+    "Numbers",
     "Proposal",
     "Ref",
     "Verdict",
-    "Weights",
     "Zone",
+    "candidate_pairs",
+    "cluster",
     "compare",
+    "compare_names",
+    "compare_numbers",
     "group",
+    "identity",
+    "judge",
+    "keys_of",
+    "keys_signature",
+    "likelihood",
+    "log_odds",
+    "match",
     "match_keys",
+    "sharers_max",
 ]

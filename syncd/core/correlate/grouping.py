@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
 
-from syncd.core.correlate.evidence import Verdict, compare_numbers, contradictions_in, identity
-from syncd.core.model import Context, Fields
+from syncd.core.correlate.evidence import Evidence, Verdict
+from syncd.core.correlate.identity import Identity
+from syncd.core.correlate.likeness import compare_numbers, contradictions_in
 
 Ref: TypeAlias = "tuple[str, str]"
 """A record: (system, external id)."""
@@ -18,21 +19,17 @@ Ref: TypeAlias = "tuple[str, str]"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A record to be grouped. client: the client it already belongs to, if any."""
+    """A record to be grouped. client: the client it already belongs to, if any. active: in use, not known to be archived."""
 
     ref: Ref
-    fields: Fields
+    identity: Identity
     client: str | None = None
+    active: bool = True
 
     @property
     def system(self) -> str:
         """The system that holds the record."""
         return self.ref[0]
-
-    @property
-    def active(self) -> bool:
-        """Whether the record is in use: not known to be archived."""
-        return self.fields.get("archived") is not True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,12 @@ class Proposal:
     a: Ref
     b: Ref
     score: float
-    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The evidence in words, without any value."""
+        return tuple(str(one) for one in self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,6 @@ def group(
     nodes: Iterable[Node],
     candidates: Mapping[tuple[Ref, Ref], Verdict],
     apart: AbstractSet[tuple[Ref, Ref]],
-    context: Context,
 ) -> Grouping:
     """Partition records into clients-to-be. The same records give the same grouping in any order.
 
@@ -117,7 +118,7 @@ def group(
     for members in joined.sets().values():
         if len({seats.top(ref) for ref in members}) == 1:
             continue
-        reason = _fault([known[ref] for ref in members], seats, verdicts, parted, context)
+        reason = _fault([known[ref] for ref in members], seats, verdicts, parted)
         if reason:
             disputed.append(Dispute(tuple(members), reason))
             continue
@@ -143,7 +144,6 @@ def _fault(
     seats: _Forest,
     verdicts: Mapping[tuple[Ref, Ref], Verdict],
     parted: AbstractSet[tuple[Ref, Ref]],
-    context: Context,
 ) -> str:
     """Why these records cannot be one client, or empty."""
     tops = sorted({seats.top(node.ref) for node in members})
@@ -156,7 +156,7 @@ def _fault(
     crowded = sorted(system for system, clients in holders.items() if len(clients) > 1)
     if crowded:
         return f"several active records of {', '.join(crowded)}"
-    identities = {node.ref: identity(node.fields, context) for node in members}
+    identities = {node.ref: node.identity for node in members}
     for a, b in combinations(sorted(identities), 2):
         if seats.top(a) == seats.top(b):
             continue
@@ -180,5 +180,5 @@ def _proposals(
     for (a, b), verdict in sorted(verdicts.items(), key=lambda item: (-item[1].score, item[0])):
         ends = _pair(final.top(a), final.top(b))
         if verdict.zone == "propose" and joined.top(a) != joined.top(b) and ends not in parted:
-            best.setdefault(ends, Proposal(a, b, verdict.score, verdict.reasons))
+            best.setdefault(ends, Proposal(a, b, verdict.score, verdict.evidence))
     return tuple(best.values())
