@@ -144,10 +144,14 @@ class Duplicate(Rejected):
 
 
 class Gone(Rejected):
-    """The record does not exist (any more)."""
+    """The record does not exist (any more). moved_to: the id to which the system sends instead, where it names one."""
 
     code = "gone"
     next_step = "Nothing to do: syncd confirms the absence before it believes it."
+
+    def __init__(self, message: str, *, moved_to: str | None = None, **context: object) -> None:
+        super().__init__(message, **context)  # type: ignore[arg-type]
+        self.moved_to = moved_to
 
 
 class Stale(ProviderError):

@@ -46,7 +46,7 @@ class Tenant:
 
     def operator(self, actor: str) -> Operator:
         """A person's hand on this tenant; see `syncd.engine.operate`."""
-        return Operator(self.store, self.engine.clock, actor)
+        return Operator(self.store, self.engine.clock, actor, self.policy.context)
 
     def close(self) -> None:
         """Stop what waits, release connections and the store."""

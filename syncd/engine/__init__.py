@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log
 from syncd.core.model import Action, Policy
 from syncd.engine.applying import sights
+from syncd.engine.automatic import is_merge_brake, merge_certain
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
@@ -333,6 +334,7 @@ class Engine:
             held_clients = _held_clients(tx)
         total = reconcile(transactions, replace(scope, held_clients=held_clients, frozen=frozen))
         total.holds += holds
+        released = False
         if frozen and everything:
             with transactions() as tx:
                 waiting = len(tx.holds(HoldState.OPEN))
@@ -340,6 +342,16 @@ class Engine:
                 total.holds += len(tx.holds(HoldState.OPEN)) - waiting
             if released:
                 total.add(reconcile(transactions, replace(scope, held_clients=held_clients)))
+        if released or not frozen:
+            total.add(self._merge_certain(transactions, replace(scope, held_clients=held_clients)))
+        return total
+
+    def _merge_certain(self, transactions: Transactions, scope: Scope) -> Reconciled:
+        """Merge what needs no person, and decide again what follows from it."""
+        with transactions() as tx:
+            made, opened = merge_certain(tx, scope)
+        total = reconcile(transactions, scope) if made else Reconciled()
+        total.holds += opened
         return total
 
     def _frozen(self) -> str | None:
@@ -464,7 +476,7 @@ def _held_clients(tx: Tx) -> dict[str, str]:
     """Clients that are not created anywhere while a person decides whether they are another client."""
     held: dict[str, str] = {}
     for hold in tx.holds(HoldState.OPEN):
-        if hold.kind.value in ("link", "merge"):
+        if hold.kind.value in ("link", "merge") or is_merge_brake(hold):
             for item in hold.items:
                 if item.get("client"):
                     held[str(item["client"])] = f"{hold.hold}: {hold.reason}"

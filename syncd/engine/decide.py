@@ -6,7 +6,7 @@ everything that is to be committed in one transaction, so that a crash leaves ei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -39,6 +39,7 @@ from syncd.store import (
     HoldRow,
     LinkRow,
     LinkState,
+    RecordKey,
     RecordRow,
     RecordState,
 )
@@ -52,7 +53,10 @@ Barred = frozenset[tuple[str, str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written."""
+    """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written.
+
+    absorbed: record -> the record of the same system that survives a merge of clients instead of it.
+    """
 
     systems: Mapping[str, System]
     policy: Policy
@@ -63,6 +67,7 @@ class Scope:
     barred: Barred = frozenset()
     held_clients: Mapping[str, str] = field(default_factory=dict)
     refused_lossy: frozenset[str] = frozenset()
+    absorbed: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
 
     @property
     def context(self) -> Context:
@@ -96,6 +101,18 @@ def present(bundle: Bundle, systems: Mapping[str, System]) -> list[tuple[LinkRow
     ]
 
 
+def _apart(bundle: Bundle, systems: Mapping[str, System]) -> list[tuple[LinkRow, RecordRow]]:
+    """The sides that survive only in another record: what was gathered from them stays."""
+    return [
+        (link, record)
+        for link, record in bundle.sides
+        if record is not None
+        and link.system in systems
+        and link.state is LinkState.APART
+        and record.state is RecordState.PRESENT
+    ]
+
+
 def decide(bundle: Bundle, scope: Scope) -> Draft:
     """Merge every unit of one client and move the bases of its links."""
     golden = dict(bundle.client.fields)
@@ -114,7 +131,7 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
             _note_origin(origins, unit, decision)
         _move_bases(draft, decision, sides)
         _log(draft, decision, scope, sides)
-    golden.update(_gathered(sides))
+    golden.update(_gathered([*sides, *_apart(bundle, scope.systems)]))
     _complete_name(golden)
     state = client_state(bundle.client, golden, draft.links.values())
     moved = golden != bundle.client.fields or state != bundle.client.state
@@ -190,6 +207,8 @@ def _merge_unit(
         view = scope.systems[link.system].side(unit, golden, link, record, scope.policy)
         if (client, unit, link.system) in scope.barred or (link.system in fresh and view.seen is not UNKNOWN):
             view = replace(view, mirror=UNKNOWN)
+        if unit == "archived" and (link.system, link.external_id) in scope.absorbed:
+            view = replace(view, mirror=UNKNOWN)  # archived is what it is to be, and nothing that golden should follow
         views.append(view)
     context = scope.context.within(golden)
     return merge(
@@ -375,16 +394,16 @@ def _gathered(sides: Sequence[tuple[LinkRow, RecordRow]]) -> dict[str, Value]:
     return gathered
 
 
-def client_state(client: ClientRow, golden: Mapping[str, Value], links: Iterable[LinkRow]) -> ClientState:
+def client_state(client: ClientRow, golden: Mapping[str, Value], links: Collection[LinkRow]) -> ClientState:
     """The client's life: merged stays merged; deleted when no system holds it any more; else as `archived` says.
 
     A deleted one that has no link at all was erased, and stays deleted.
     """
     if client.state is ClientState.MERGED:
         return ClientState.MERGED
-    states = [link.state for link in links]
-    if client.state is ClientState.DELETED and not states:
+    if client.state is ClientState.DELETED and not links:
         return ClientState.DELETED
+    states = [link.state for link in links if link.state is not LinkState.APART]
     if states and all(state is LinkState.GONE for state in states):
         return ClientState.DELETED
     return ClientState.ARCHIVED if golden.get("archived") is True else ClientState.ACTIVE

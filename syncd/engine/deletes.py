@@ -17,6 +17,7 @@ from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope
 from syncd.engine.observe import digest
 from syncd.engine.planning import DELETED_IN
+from syncd.engine.taking_over import find_taker, follow
 from syncd.store import (
     Bundle,
     ChangeRow,
@@ -35,8 +36,8 @@ from syncd.store import (
 if TYPE_CHECKING:
     from syncd.store import Tx
 
-STRONG_KEYS = frozenset({"siren", "siret", "reg", "vat", "email"})
-"""Identifiers by which the survivor of a merge made inside a system is found."""
+KINDS = (BrakeKind.DELETES, BrakeKind.UNLINKS)
+"""What may have become of a record that vanished: deleted, or another record took its place."""
 
 WALKS_BACK = 500
 """Walks looked back over for the one in which a deleted record was listed last."""
@@ -45,35 +46,42 @@ _log = log.get("deletes")
 
 
 def accept_deletes(tx: Tx, scope: Scope) -> int:
-    """Turn believed absences into tombstones, conflicts or holds. Returns how many records were accepted as deleted."""
+    """Turn believed absences into tombstones, conflicts, merges or holds. Returns how many records were accepted as deleted."""
     accepted = 0
     for name in scope.systems:
         gone = tx.confirmed_gone(name)
         if gone:
             accepted += _accept(tx, name, gone, scope)
         else:
-            _lapse(tx, name, frozenset(), scope)
+            for kind in KINDS:
+                _lapse(tx, name, kind, frozenset(), scope)
     return accepted
 
 
 def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int:
-    clients = {(row.system, row.external_id): row for row in gone}
-    links = {external_id: tx.link(system, external_id) for _, external_id in clients}
-    held = _held(tx, system, gone, links, scope)
+    links = {row.external_id: link for row in gone if (link := tx.link(system, row.external_id)) is not None}
+    apart = [row for row in gone if row.external_id in links and links[row.external_id].state is LinkState.APART]
+    tx.put_records([replace(row, state=RecordState.GONE) for row in apart])
+    rows = [row for row in gone if row.external_id in links and row not in apart]
+    takers = {row.external_id: taker for row in rows if (taker := find_taker(tx, row, links[row.external_id], scope))}
+    plain = [row for row in rows if row.external_id not in takers]
+    replaced = [row for row in rows if row.external_id in takers and takers[row.external_id].client]
+    held = _held(tx, system, BrakeKind.DELETES, plain, links, scope)
+    held |= _held(tx, system, BrakeKind.UNLINKS, replaced, links, scope)
     seen_in = {walk.walk: walk.cycle for walk in tx.walks(system, WALKS_BACK)}
     accepted = 0
-    for row in gone:
-        link = links[row.external_id]
-        if link is None or row.external_id in held:
+    for row in (*plain, *replaced):
+        if row.external_id in held:
             continue
+        link = links[row.external_id]
         tx.put_records([replace(row, state=RecordState.GONE)])
         tx.put_links([ended := replace(link, state=LinkState.GONE)])
         trail.ended(tx, [ended], at=scope.now, cycle=scope.cycle)
         tx.mark_dirty([link.client])
         bundle = tx.bundles([link.client])[0]
-        survivor = _survivor(tx, row, scope)
-        if survivor is not None:
-            _propose_merge(tx, bundle, row, survivor, scope)
+        taker = takers.get(row.external_id)
+        if taker is not None:
+            follow(tx, row, link, taker, scope)
         elif edited := _edited_since(tx, bundle, row, seen_in.get(row.walk or "")):
             _edit_wins(tx, bundle, row, edited, scope)
         else:
@@ -81,88 +89,65 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
         _log.info("delete_accepted", system=system, client=link.client, record=row.external_id, cycle=scope.cycle)
         accepted += 1
     for hold in tx.holds(HoldState.RELEASED):
-        if _is_mine(hold, system):
+        if any(_is_mine(hold, system, kind) for kind in KINDS):
             tx.put_hold(replace(hold, state=HoldState.DONE))
     return accepted
 
 
-def _is_mine(hold: HoldRow, system: str) -> bool:
+def _is_mine(hold: HoldRow, system: str, kind: BrakeKind) -> bool:
     return (
         hold.kind is HoldKind.BRAKE
         and hold.system == system
         and bool(hold.items)
         and hold.items[0].get("field") == RECORD
+        and hold.items[0].get("kind") == kind.value
     )
 
 
 def _held(
-    tx: Tx, system: str, gone: Sequence[RecordRow], links: Mapping[str, LinkRow | None], scope: Scope
+    tx: Tx, system: str, kind: BrakeKind, gone: Sequence[RecordRow], links: Mapping[str, LinkRow], scope: Scope
 ) -> frozenset[str]:
-    """The records whose delete is held: already in an open hold, or too many at once and not released."""
-    standing = next((hold for hold in tx.holds(HoldState.OPEN) if _is_mine(hold, system)), None)
+    """The records whose end is held: already in an open hold, or too many at once and not released."""
+    standing = next((hold for hold in tx.holds(HoldState.OPEN) if _is_mine(hold, system, kind)), None)
     released = {
         str(item["external_id"])
         for hold in tx.holds(HoldState.RELEASED)
-        if _is_mine(hold, system)
+        if _is_mine(hold, system, kind)
         for item in hold.items
     }
     before = {str(item["external_id"]) for item in standing.items} if standing else set()
     ids = {row.external_id for row in gone} - released
     new = ids - before
     records = tx.count_records(system) + len(gone)
-    over = scope.policy.brake(BrakeKind.DELETES).stops(len(new), records)
+    over = scope.policy.brake(kind).stops(len(new), records)
     whole = frozenset((ids & before) | (new if over else set()))
     if standing is not None and whole == before:
         return whole
-    _lapse(tx, system, whole, scope)
+    _lapse(tx, system, kind, whole, scope)
     if whole:
-        limit = scope.policy.brake(BrakeKind.DELETES)
+        limit = scope.policy.brake(kind)
         items: list[dict[str, Any]] = [
             {
-                "kind": BrakeKind.DELETES.value,
-                "client": link.client if (link := links[external_id]) is not None else None,
+                "kind": kind.value,
+                "client": links[external_id].client,
                 "field": RECORD,
                 "system": system,
                 "external_id": external_id,
             }
             for external_id in sorted(whole)
         ]
-        reason = f"deletes: {len(whole)} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
+        reason = f"{kind.value}: {len(whole)} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
         tx.put_hold(
             HoldRow(tx.new_ids("h", 1)[0], HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}")
         )
-        _log.warning("brake_set", system=system, kind="deletes", records=len(whole))
+        _log.warning("brake_set", system=system, kind=kind.value, records=len(whole))
     return whole
 
 
-def _lapse(tx: Tx, system: str, whole: frozenset[str], scope: Scope) -> None:
+def _lapse(tx: Tx, system: str, kind: BrakeKind, whole: frozenset[str], scope: Scope) -> None:
     for hold in tx.holds(HoldState.OPEN):
-        if _is_mine(hold, system) and {str(item["external_id"]) for item in hold.items} != whole:
+        if _is_mine(hold, system, kind) and {str(item["external_id"]) for item in hold.items} != whole:
             tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="the set changed"))
-
-
-def _survivor(tx: Tx, row: RecordRow, scope: Scope) -> tuple[str, str] | None:
-    """Another record of the same system that carries the identifiers of the one that vanished: (client or "", external id)."""
-    system = scope.systems[row.system]
-    keys = {key for key in system.match_keys(row.fields) if key[0] in STRONG_KEYS}
-    for _, _, other, external_id, client in tx.by_keys(keys, 10) if keys else []:
-        if other == row.system and external_id != row.external_id:
-            found = tx.records(other, [external_id]).get(external_id)
-            if found is not None and found.state is RecordState.PRESENT and found.changed_at >= row.seen_at:
-                return client or "", external_id
-    return None
-
-
-def _propose_merge(tx: Tx, bundle: Bundle, row: RecordRow, survivor: tuple[str, str], scope: Scope) -> None:
-    client, external_id = survivor
-    items: list[dict[str, Any]] = [
-        {"client": bundle.client.client, "system": row.system, "external_id": row.external_id},
-        {"client": client or None, "system": row.system, "external_id": external_id},
-    ]
-    key = f"merge:{digest(items)}"
-    if not tx.is_held(key):
-        reason = f"{row.system} seems to have merged its record {row.external_id} into {external_id}"
-        tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.MERGE, row.system, reason, items, scope.now, key))
 
 
 def _edited_since(tx: Tx, bundle: Bundle, row: RecordRow, seen_in: str | None) -> list[ChangeRow]:

@@ -6,9 +6,10 @@ a hold that names the clients concerned; until a person decides, none of them is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from syncd import log
@@ -16,6 +17,7 @@ from syncd.core.correlate import Evidence, Grouping, MatchKey, Node, Ref, Verdic
 from syncd.engine import trail
 from syncd.engine.decide import Scope
 from syncd.engine.gathering import Gathering, pair_of
+from syncd.engine.merging import parted
 from syncd.engine.observe import digest
 from syncd.engine.settling import free_of_doubt
 from syncd.store import ClientRow, HoldKind, HoldRow, HoldState, LinkRow, LinkState
@@ -216,10 +218,21 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
             continue
         refs = [(str(item["system"]), str(item["external_id"])) for item in hold.items if item.get("external_id")]
         links = [tx.link(*ref) for ref in refs]
-        owners = {link.client for link in links if link is not None and link.state is LinkState.LINKED}
+        vanished = {(item["system"], item["external_id"]) for item in hold.items if item.get("vanished")}
+        owners = {
+            link.client
+            for link in links
+            if link is not None and (link.state is LinkState.LINKED or (link.system, link.external_id) in vanished)
+        }
         owners |= {str(item["client"]) for item in hold.items if item.get("client") and len(hold.items) == 1}
-        if len(owners) < 2 and all(link is not None for link in links):  # noqa: PLR2004 - two clients are left to tell apart
+        if (len(owners) < 2 and all(link is not None for link in links)) or _all_apart(tx, owners):  # noqa: PLR2004 - two clients
             tx.put_hold(
                 replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing is left to decide")
             )
             tx.mark_dirty([str(item["client"]) for item in hold.items if item.get("client")])
+
+
+def _all_apart(tx: Tx, clients: Collection[str]) -> bool:
+    """Whether any two of several clients are kept apart: a person has decided already."""
+    bundles = tx.bundles(sorted(clients))
+    return len(bundles) > 1 and all(parted(tx, a, b) for a, b in combinations(bundles, 2))

@@ -33,6 +33,9 @@ EARLIER = "_earlier"
 SENT = "_sent"
 """Key in a record's memory: what writes had told whose answers were lost, {unit: value}. Where the record shows it, it is no edit."""
 
+MOVED_TO = "_moved_to"
+"""Key in a record's memory: the id to which its system sent whoever asked for it."""
+
 EARLIER_VALUES_MAX = 4
 """Earlier values of one field that are remembered."""
 
@@ -154,6 +157,7 @@ def _row(
 ) -> RecordRow:
     kept = _kept(old.memory if old else {}, memories.get(listed.external_id, {}))
     engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED, EARLIER, SENT) if key in kept}
+    kept.pop(MOVED_TO, None)  # it is there after all
     reading = system.provider.read(listed, kept)
     fields = reading.fields
     unchanged = old is not None and old.fields == fields and old.state is RecordState.PRESENT
@@ -243,11 +247,19 @@ def created_memory(write: str) -> dict[str, Any]:
     return {CREATED: write}
 
 
-def mark_missing(tx: Tx, rows: Iterable[RecordRow], *, cycle: str, now: datetime) -> None:
-    """Remember that records were absent from a complete walk and gone by id: once more in a later cycle, and it is believed."""
+def mark_missing(
+    tx: Tx, rows: Iterable[RecordRow], *, cycle: str, now: datetime, moved: Mapping[str, str] | None = None
+) -> None:
+    """Remember that records were absent from a complete walk and gone by id: once more in a later cycle, and it is believed.
+
+    moved: external id -> the id to which the system sent whoever asked for it.
+    """
     changed = [
         replace(
             row,
+            memory={**row.memory, MOVED_TO: moved[row.external_id]}
+            if moved and row.external_id in moved
+            else row.memory,
             state=RecordState.MISSING,
             missing_since=row.missing_since or now,
             missing_cycle=cycle,

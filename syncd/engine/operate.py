@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from syncd.core import normalize
-from syncd.core.model import UNKNOWN, Value, is_group, kind_of, parts_of, unit_fields, unit_value
-from syncd.engine import trail
+from syncd.core.model import UNKNOWN, Context, Value, is_group, kind_of, parts_of, unit_fields, unit_value
+from syncd.engine import merging, parting, trail
+from syncd.engine.automatic import is_merge_brake, ranked
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import split_person
 from syncd.errors import UsageError
@@ -22,8 +23,6 @@ from syncd.store import (
     AuditRow,
     Base,
     ChangeRow,
-    ClientRow,
-    ClientState,
     ConflictKind,
     ConflictRow,
     ConflictStatus,
@@ -32,6 +31,7 @@ from syncd.store import (
     HoldState,
     LinkRow,
     LinkState,
+    MergeRow,
     RecordState,
     Standing,
     StandingState,
@@ -44,12 +44,16 @@ if TYPE_CHECKING:
 
 
 class Operator:
-    """A person's hand on one tenant's store. `actor` names the person in the audit trail."""
+    """A person's hand on one tenant's store.
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], actor: str) -> None:
+    actor: names the person in the audit trail. context: the tenant's region and locale, by which values are compared.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], actor: str, context: Context | None = None) -> None:
         self.store = store
         self.clock = clock
         self.actor = actor
+        self.context = context or Context()
 
     def release(self, hold: str) -> HoldRow:
         """Let a held set go, exactly as it was shown, once. UsageError if it is not open."""
@@ -60,6 +64,10 @@ class Operator:
                 case HoldKind.FIRST_RUN:
                     tx.set_meta("first_run", "released")
                     tx.mark_all_dirty()
+                    state = HoldState.DONE
+                case HoldKind.BRAKE if is_merge_brake(row):
+                    for item in row.items:
+                        self._join_pair(tx, str(item["into"]), str(item["client"]), row, now)
                     state = HoldState.DONE
                 case HoldKind.BRAKE:
                     tx.mark_dirty(_clients(row))
@@ -89,6 +97,9 @@ class Operator:
                         "the first-run report cannot be refused; until it is released, nothing is written anywhere"
                     )
                     raise UsageError(message)
+                case HoldKind.BRAKE if is_merge_brake(row):
+                    for item in row.items:
+                        parting.keep_apart(tx, str(item["into"]), str(item["client"]))
                 case HoldKind.BRAKE if row.items and row.items[0].get("field") == RECORD:
                     trail.ended(tx, _forget_records(tx, row), at=now, cycle=None, actor=self.actor)
                 case HoldKind.BRAKE | HoldKind.LOSSY:
@@ -114,7 +125,7 @@ class Operator:
                 settled = self._resolve_delete(tx, row, take, now)
             else:
                 chosen = _chosen(tx, row, take, value)
-                self._set(tx, row.client, row.unit, chosen, now, f"resolved {conflict}")
+                self._set(tx, tx.resolve_alias(row.client) or row.client, row.unit, chosen, now, f"resolved {conflict}")
                 settled = replace(row, winner=take or "operator", value=chosen)
             key = row.key if row.status is not ConflictStatus.OPEN else f"{row.key}:{row.conflict}"
             settled = replace(settled, status=ConflictStatus.RESOLVED, decided_by=self.actor, key=key)
@@ -169,6 +180,29 @@ class Operator:
             )
             return row
 
+    def merge(self, winner: str, loser: str) -> MergeRow:
+        """Make two clients one; the winner keeps its id. UsageError where they cannot become one (see `merging.pair`)."""
+        with self.store.writing(operator=True) as tx:
+            reason = "a person said that they are one"
+            return merging.join(
+                tx, winner, loser, context=self.context, actor=self.actor, now=self.clock(), reason=reason
+            )
+
+    def unmerge(self, client: str) -> parting.Parted:
+        """Take a merge back: that by which the client was merged away, or the last that it took another in by. UsageError where none."""
+        with self.store.writing(operator=True) as tx:
+            return parting.unmerge(tx, client, context=self.context, actor=self.actor, now=self.clock())
+
+    def apart(self, first: str, second: str, *, undo: bool = False) -> parting.Apart:
+        """Keep two clients apart for ever, or two records of one client (`SYSTEM:ID`): then they are made two first.
+
+        undo: forget that they were to be kept apart. UsageError where there is nothing to do.
+        """
+        with self.store.writing(operator=True) as tx:
+            if undo:
+                return parting.may_join(tx, first, second, actor=self.actor, now=self.clock())
+            return parting.take_apart(tx, first, second, context=self.context, actor=self.actor, now=self.clock())
+
     def _end(self, tx: Tx, row: HoldRow, state: HoldState, now: datetime, verb: str) -> HoldRow:
         ended = replace(row, state=state, decided_at=now, decided_by=self.actor)
         tx.put_hold(ended)
@@ -201,31 +235,19 @@ class Operator:
         trail.completed(tx, [(bundle.client, after)], [change], at=now, cycle=None, actor=self.actor)
 
     def _join(self, tx: Tx, row: HoldRow, now: datetime) -> None:
-        """The clients of a proposal are one: the oldest survives, the others become its aliases."""
-        clients = sorted(_owners(tx, row), key=lambda client: int(client.lstrip("c")))
-        if len(clients) < 2:  # noqa: PLR2004 - nothing to join
-            return
-        winner, losers = clients[0], clients[1:]
-        for loser in losers:
-            gone = tx.client(loser)
-            if gone is None:
-                continue
-            tx.move_links(loser, winner)
-            tx.drop_standings(loser)
-            for write in tx.writes([WriteState.WAITING, WriteState.PARKED], client=loser):
-                tx.put_writes([replace(write, state=WriteState.DROPPED, done_at=now)])
-            merged = replace(gone, state=ClientState.MERGED, merged_into=winner, dirty=False, updated_at=now)
-            tx.put_clients([merged])
-            payload: dict[str, Any] = {"winner": winner, "loser": loser, "fields": sorted(gone.fields)}
-            tx.add_audit([AuditRow(now, trail.CLIENTS_JOINED, self.actor, payload, client=winner)])
-            trail.completed(tx, [(gone, merged)], (), at=now, cycle=None, actor=self.actor)
-        before, after = _fill_from(tx, winner, losers, now)
-        trail.completed(tx, [(before, after)], (), at=now, cycle=None, actor=self.actor)
-        tx.mark_dirty([winner])
+        """The clients of a proposal are one: the one with a living record survives, then the oldest."""
+        clients = ranked(tx, row)
+        for loser in clients[1:]:
+            self._join_pair(tx, clients[0], loser, row, now)
+
+    def _join_pair(self, tx: Tx, winner: str, loser: str, row: HoldRow, now: datetime) -> None:
+        if tx.resolve_alias(winner) != tx.resolve_alias(loser):
+            reason = f"{row.hold}: {row.reason}"
+            merging.join(tx, winner, loser, context=self.context, actor=self.actor, now=now, reason=reason)
 
     def _keep_apart(self, tx: Tx, row: HoldRow) -> None:
         """A refusal holds for ever: every record of one client against every record of the other."""
-        owners = sorted(_owners(tx, row))
+        owners = sorted(ranked(tx, row))
         links = tx.links_of(owners)
         pairs = [
             ((a.system, a.external_id), (b.system, b.external_id))
@@ -247,11 +269,11 @@ class Operator:
         deleted = row.candidates[0]
         link = tx.link(str(deleted["system"]), str(deleted["external_id"]))
         if take == deleted["system"]:
-            self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")
+            self._set(tx, tx.resolve_alias(row.client) or row.client, "archived", True, now, f"resolved {row.conflict}")
         elif link is not None and take is not None:
             tx.put_links([parted := replace(link, state=LinkState.APART)])
             trail.ended(tx, [parted], at=now, cycle=None, actor=self.actor)
-            tx.mark_dirty([row.client])
+            tx.mark_dirty([link.client])
         else:
             message = f"say --take {deleted['system']} (the delete) or --take golden (create it there again)"
             raise UsageError(message)
@@ -283,33 +305,6 @@ def _write(tx: Tx, write: str, states: Sequence[WriteState]) -> WriteRow:
 
 def _clients(row: HoldRow) -> list[str]:
     return sorted({str(item["client"]) for item in row.items if item.get("client")})
-
-
-def _owners(tx: Tx, row: HoldRow) -> set[str]:
-    """The clients that a proposal is about, as its records are linked now."""
-    owners: set[str] = set()
-    for item in row.items:
-        link = tx.link(str(item["system"]), str(item["external_id"])) if item.get("external_id") else None
-        if link is not None:
-            owners.add(link.client)
-        elif item.get("client"):
-            owners.add(tx.resolve_alias(str(item["client"])) or str(item["client"]))
-        if len(row.items) == 1 and item.get("client"):
-            owners.add(tx.resolve_alias(str(item["client"])) or str(item["client"]))
-    return owners
-
-
-def _fill_from(tx: Tx, winner: str, losers: Sequence[str], now: datetime) -> tuple[ClientRow, ClientRow]:
-    """Values that only a loser had are kept by the winner; where both had one, the winner's stays and the loser's is kept with the loser."""
-    rows: dict[str, ClientRow] = {client: row for client in (winner, *losers) if (row := tx.client(client)) is not None}
-    fields = dict(rows[winner].fields)
-    for loser in losers:
-        for name, value in rows[loser].fields.items() if loser in rows else ():
-            if fields.get(name) in (None, "", []) and value not in (None, "", []):
-                fields[name] = value
-    filled = replace(rows[winner], fields=fields, dirty=True, updated_at=now)
-    tx.put_clients([filled])
-    return rows[winner], filled
 
 
 def _account(tx: Tx, row: HoldRow) -> None:
@@ -365,7 +360,7 @@ def _chosen(tx: Tx, row: ConflictRow, take: str | None, value: str | None) -> Va
             chosen: Value = candidate["value"]
             return chosen
     if take == "golden":
-        client = tx.client(row.client)
+        client = tx.client(tx.resolve_alias(row.client) or row.client)
         golden = unit_value(client.fields, row.unit) if client is not None else UNKNOWN
         return None if golden is UNKNOWN else golden
     names = ", ".join(sorted({str(candidate["system"]) for candidate in row.candidates}))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from syncd.core.model import Action, Value, unit_of
 from syncd.core.plan import Held, Intent, Place, Wish, place
 from syncd.core.plan import Standing as State
+from syncd.engine import absorbing
 from syncd.engine.decide import Draft, Scope
 from syncd.engine.observe import digest
 from syncd.engine.systems import System
@@ -87,25 +88,49 @@ def _plan_system(
     open_write: WriteRow | None,
     outbound: Outbound,
 ) -> None:
-    link, record = _record_in(bundle, draft, system.name)
+    link, record = _record_in(bundle, draft, system.name, scope)
     target = system.target(draft.client.fields, scope.blocked.get(system.name))
     held = _held(link, record)
     outcome = place(wish, target, held)
     intent = outcome.intent
     if draft.client.origins.get("archived", "").startswith(DELETED_IN):
         intent = _after_delete(intent, draft, system, held)
+    idle = open_write is None or open_write.state in (WriteState.WAITING, WriteState.PARKED)
+    if intent is None and idle and absorbing.is_ready(outcome):
+        intent = _retire(bundle, draft, wish, system, scope, outcome)
     if intent is not None and link is not None:
-        intent = _within_budget(intent, link, draft, scope, outbound)
+        own = draft.links.get((system.name, intent.external_id or ""), link)
+        intent = _within_budget(intent, own, draft, scope, outbound)
     if intent is not None and scope.frozen is not None:
         outcome, intent = Place(system.name, State.PENDING, scope.frozen), None
     standing = _settle_writes(draft, system, scope, outcome, intent, open_write, outbound)
     outbound.standings.append(standing)
 
 
-def _record_in(bundle: Bundle, draft: Draft, system: str) -> tuple[LinkRow | None, RecordRow | None]:
-    """The record that stands for the client in a system: a live one before one that is gone."""
+def _retire(bundle: Bundle, draft: Draft, wish: Wish, system: System, scope: Scope, outcome: Place) -> Intent | None:
+    """After a merge of clients: the write that archives the next record that does not survive; those that are through stand apart."""
+    if wish.held_units or draft.held_units or draft.settles_at is not None or scope.frozen is not None:
+        return None
+    for row, record in bundle.sides:
+        key = (row.system, row.external_id)
+        if row.system != system.name or key not in scope.absorbed:
+            continue
+        survivor = scope.absorbed[key][1]
+        targets = wish.policies("archived").targets
+        what = absorbing.retirement(row, record, system, outcome, survivor, targets)
+        if isinstance(what, Intent):
+            return what
+        if what is not None:
+            draft.links[key] = absorbing.set_apart(draft.links[key], survivor, what)
+    return None
+
+
+def _record_in(bundle: Bundle, draft: Draft, system: str, scope: Scope) -> tuple[LinkRow | None, RecordRow | None]:
+    """The record that stands for the client in a system: a live one before one that is gone, and never one that does not survive."""
     sides = [
-        (draft.links[(link.system, link.external_id)], record) for link, record in bundle.sides if link.system == system
+        (draft.links[(link.system, link.external_id)], record)
+        for link, record in bundle.sides
+        if link.system == system and (link.system, link.external_id) not in scope.absorbed
     ]
     if not sides:
         return None, None

@@ -259,12 +259,15 @@ def _ask_absent(
         return WalkOutcome.COMPLETE, None
     canary = next(iter(sorted(walk.seen)), None)
     gone: list[RecordRow] = []
+    moved: dict[str, str] = {}
     for external_id in absent:
         asked_at = clock()
         try:
             listed = system.provider.fetch(external_id)
-        except Gone:
+        except Gone as answer:
             gone.append(rows[external_id])
+            if answer.moved_to is not None:
+                moved[external_id] = answer.moved_to
             continue
         except ProviderError as error:
             return WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
@@ -277,7 +280,8 @@ def _ask_absent(
     if canary is not None and not _readable(system, canary):
         return WalkOutcome.SUSPICIOUS, "a record that was listed cannot be read by id, so 'gone' proves nothing"
     with store.writing() as tx:
-        mark_missing(tx, [row for row in gone if _counts(row, cycle, policy, clock())], cycle=cycle, now=clock())
+        counted = [row for row in gone if _counts(row, cycle, policy, clock())]
+        mark_missing(tx, counted, cycle=cycle, now=clock(), moved=moved)
     return WalkOutcome.COMPLETE, None
 
 

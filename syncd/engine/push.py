@@ -33,6 +33,7 @@ from syncd.engine import trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
 from syncd.engine.observe import SENT, created_memory, digest, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
+from syncd.engine.uniting import merge_records
 from syncd.errors import (
     Duplicate,
     Gone,
@@ -41,6 +42,7 @@ from syncd.errors import (
     ProviderError,
     RateLimited,
     Rejected,
+    Stale,
     Transient,
     Unauthorised,
     UnknownOutcome,
@@ -202,6 +204,12 @@ def _create(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
     )
 
 
+def _whose(tx: Tx, row: WriteRow) -> WriteRow:
+    """The write as its client's: a person may have merged that client into another one while it was on its way."""
+    survivor = tx.resolve_alias(row.client)
+    return row if survivor in (None, row.client) else replace(row, client=str(survivor))
+
+
 def _context(system: System, golden: Fields) -> dict[str, Value]:
     """What is told with a create beside what is planned: only fields that this system is never sent."""
     return {name: value for name, value in golden.items() if (spec := system.spec(name)) is None or not spec.create}
@@ -234,6 +242,7 @@ def adopt(
             bases[unit] = baseline(lane.system.provider.project(unit, agreed, golden), shown, agreed)
         elif unit in FILLED_IN and shown is not True:
             bases[unit] = Base(seen=shown) if agreed is not None else Base(seen=shown, agreed=None)
+    row = _whose(tx, row)
     link = LinkRow(lane.system.name, listed.external_id, row.client, now, LinkState.LINKED, "created by syncd", bases)
     tx.put_links([link])
     trail.linked(tx, [link], at=now, cycle=lane.cycle)
@@ -266,6 +275,7 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
         reading = lane.system.provider.read(current, before.memory)
         saw = {**before.fields, **{name: value for name, value in row.before.items() if name in before.fields}}
         if not _is_what_the_plan_saw(lane.system, reading.fields, saw, golden):
+            row = _whose(tx, row)
             observe(tx, lane.system, [current], asked_at=asked_at, now=lane.clock())
             tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; stale")])
             tx.mark_dirty([row.client])
@@ -279,6 +289,9 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
         with lane.store.writing() as tx:
             _deleted(tx, lane, row, external_id)
         pushed.deleted += 1
+    elif row.action is Action.MERGE:
+        merge_records(lane, row, current, sent_at=sent_at)
+        pushed.merged += 1
     else:
         answer = lane.system.provider.update(current, patch, golden, reading.memory)
         with lane.store.writing() as tx:
@@ -315,6 +328,7 @@ def _is_what_the_plan_saw(system: System, now: Fields, then: Fields, golden: Fie
 def _updated(tx: Tx, lane: Lane, row: WriteRow, answer: Listed, golden: Fields, *, sent_at: datetime) -> None:
     """Observe the answer. A unit that shows a form of what was sent is agreed; one that did not move is tried again within its budget."""
     now = lane.clock()
+    row = _whose(tx, row)
     known = tx.records(lane.system.name, [answer.external_id]).get(answer.external_id)
     sent = sent_memory(known.memory if known is not None else {}, _told(row.fields, row), answered=True)
     memory = {SENT: sent[SENT], **written_memory(now), **_remembered(lane.system, row)}
@@ -340,6 +354,7 @@ def _updated(tx: Tx, lane: Lane, row: WriteRow, answer: Listed, golden: Fields, 
 
 def _deleted(tx: Tx, lane: Lane, row: WriteRow, external_id: str) -> None:
     now = lane.clock()
+    row = _whose(tx, row)
     record = tx.records(lane.system.name, [external_id]).get(external_id)
     if record is not None:
         tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now)])
@@ -357,6 +372,7 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
     said = {"code": error.code, "message": error.words or str(error), "next": error.next_step}
     settle = now + timedelta(seconds=lane.policy.timing.create_settle_seconds)
     with lane.store.writing() as tx:
+        row = _whose(tx, row)
         match error:
             case Duplicate():
                 _propose_link(tx, lane, row, error, now)
@@ -381,6 +397,8 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
                 changed = _later(row, said, now)
             case Rejected():
                 changed = replace(row, state=WriteState.PARKED, error=said)
+            case Stale():
+                changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
             case _:
                 changed = _later(row, said, now)
         if isinstance(error, UnknownOutcome):

@@ -10,7 +10,7 @@ Level-based: it looks at what is, and may be done again at any time; a second lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 from syncd import log
 from syncd.core.model import BrakeKind, unit_value, units_in
 from syncd.engine import trail
+from syncd.engine.absorbing import duplicates, progress
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
 from syncd.engine.decide import GATHERED, Draft, Scope, decide, mass_changes
+from syncd.engine.merging import running
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.store import (
     Bundle,
@@ -30,6 +32,10 @@ from syncd.store import (
     HoldKind,
     HoldRow,
     HoldState,
+    LinkState,
+    MergeRow,
+    RecordKey,
+    Standing,
     WriteRow,
 )
 
@@ -88,9 +94,11 @@ def _brake(transactions: Transactions, scope: Scope) -> tuple[Scope, int]:
             after = clients[-1]
             if not held and len(clients) <= limit and not mass.counts:
                 break
+            merges = running(tx, clients)
             for bundle in tx.bundles(clients):
                 if bundle.client.fields and not is_still(bundle):
-                    mass.add(mass_changes(decide(bundle, scope)))
+                    absorbed = duplicates(bundle, merges.get(bundle.client.client, ()))
+                    mass.add(mass_changes(decide(bundle, replace(scope, absorbed=absorbed))))
         barred, number = settle_brakes(tx, mass, scope)
     return replace(scope, barred=scope.barred | barred), number
 
@@ -108,6 +116,7 @@ def is_still(bundle: Bundle) -> bool:
 
 def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     bundles = tx.bundles(clients)
+    merges = running(tx, clients)
     open_writes = tx.open_writes(clients)
     undecided = _open_conflicts(tx, clients)
     frozen = _frozen_units(tx, clients)
@@ -117,11 +126,15 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     holds: list[HoldRow] = []
     for bundle in bundles:
         client = bundle.client.client
-        draft = decide(bundle, scope)
+        absorbed = duplicates(bundle, merges.get(client, ()))
+        mine_only = replace(scope, absorbed=absorbed) if absorbed else scope
+        draft = decide(bundle, mine_only)
         drafts.append(draft)
         mine = {system: row for (owner, system), row in open_writes.items() if owner == client}
         barred = frozenset(unit for owner, unit, _ in scope.barred if owner == client)
-        outbound = plan_client(bundle, draft, scope, mine, barred | frozen.get(client, frozenset()))
+        outbound = plan_client(bundle, draft, mine_only, mine, barred | frozen.get(client, frozenset()))
+        if client in merges:
+            _progress(tx, bundle, draft, merges[client], absorbed, outbound.standings, scope)
         writes.extend(outbound.writes)
         standings.extend(outbound.standings)
         holds.extend([*draft.holds, *outbound.holds])
@@ -137,6 +150,24 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     added = _add_conflicts(tx, [row for draft in drafts for row in draft.conflicts])
     _close_conflicts(tx, drafts, undecided)
     return Reconciled(len(bundles), added, _add_holds(tx, holds))
+
+
+def _progress(
+    tx: Tx,
+    bundle: Bundle,
+    draft: Draft,
+    merges: Sequence[MergeRow],
+    absorbed: Mapping[RecordKey, RecordKey],
+    standings: Sequence[Standing],
+    scope: Scope,
+) -> None:
+    """Keep how far the merges of a client are, and tell the trail which records stand apart now."""
+    before = {(link.system, link.external_id): link for link, _ in bundle.sides}
+    parted = [link for key, link in draft.links.items() if link.state is LinkState.APART and before[key] != link]
+    trail.ended(tx, parted, at=scope.now, cycle=scope.cycle)
+    left = {key: into for key, into in absorbed.items() if draft.links[key].state is LinkState.LINKED}
+    for row in progress(merges, before, draft.links, standings, left, scope.now):
+        tx.put_merge(row)
 
 
 def _commit(

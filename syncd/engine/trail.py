@@ -5,7 +5,7 @@ A change of one unit is a row of `changes`. What no such row tells is an audit r
     records_linked     {"records": [[system, external id, matched by], ...], "created": bool}   to `client`; made by whom: `actor`
     link_ended         {"records": [[system, external id], ...], "state": "gone" | "apart" | ...}
     records_forgotten  {"records": [[system, external id], ...]}   links that were taken back as if never made (a change of scope)
-    links_moved        {"records": [[system, external id], ...]}   to `client`, from wherever they were (an unmerge)
+    links_moved        {"records": [[system, external id], ...]}   to `client`, from wherever they were (an unmerge, a split)
     clients_joined     {"winner": client, "loser": client}         every link of the loser is the winner's now
     golden_completed   {"fields": {...}, "unknown": [...], "state", "merged_into", "after": change}   what the changes do not tell
 
@@ -63,6 +63,19 @@ def ended(tx: Tx, links: Iterable[LinkRow], *, at: datetime, cycle: str | None, 
         AuditRow(at, LINK_ENDED, actor, {"records": found, "state": state.value}, cycle=cycle, client=client)
         for (client, state), found in records.items()
     )
+
+
+def moved(tx: Tx, links: Iterable[LinkRow], *, at: datetime, cycle: str | None, actor: str = SYNCD) -> None:
+    """Records belong to another client now, or again. Give the links as they are put; they may be in any state."""
+    found = list(links)
+    records: dict[str, list[list[str]]] = {}
+    for link in found:
+        records.setdefault(link.client, []).append([link.system, link.external_id])
+    tx.add_audit(
+        AuditRow(at, LINKS_MOVED, actor, {"records": keys}, cycle=cycle, client=client)
+        for client, keys in records.items()
+    )
+    ended(tx, [link for link in found if link.state is not LinkState.LINKED], at=at, cycle=cycle, actor=actor)
 
 
 def forgotten(tx: Tx, system: str, ids: Sequence[str], *, at: datetime, cycle: str | None) -> None:

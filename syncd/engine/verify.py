@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 500
 """Mirror rows looked at in one transaction."""
 
-ENGINE_MEMORY = ("_written", "_created", "_earlier", "_sent")
+ENGINE_MEMORY = ("_written", "_created", "_earlier", "_sent", "_moved_to")
 """What the engine itself remembers with a record; providers never see it."""
 
 

@@ -56,6 +56,8 @@ class Capabilities:
     archive: bool = False
     delete: bool = False
     restore: bool = False
+    merge: bool = False
+    """`Merges.merge` joins two records of one client, and the tenant lets it."""
     account: bool = False
     """`account()` names the account behind the credentials."""
     partial_list: bool = False
@@ -187,6 +189,18 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Release connections."""
+        ...
+
+
+class Merges(Protocol):
+    """What a provider with the capability `merge` has beside the members of `Provider`."""
+
+    def merge(self, survivor: Listed, loser: Listed) -> Listed | None:
+        """Have the system itself join `loser` into `survivor` (both as `fetch` has just read them), for ever.
+
+        Returns the loser as it now is, archived; None where the system has retired it. May be repeated: what was joined already
+        stays so.
+        """
         ...
 
 

@@ -15,7 +15,8 @@ What an outcome becomes (a login counts as a read whose refusals are `Unauthoris
     403                                                       Unauthorised for a read, Rejected for a write
     404, 410                                                  Gone where `external_id` names a record; else Malformed (read), Rejected (write)
     409                                                       Duplicate where the system names the other record, else Rejected
-    3xx                                                       Malformed for a read, UnknownOutcome for a write; never followed
+    301, 308 to the same place under another id               Gone, with that id, for the read of a record
+    other 3xx                                                 Malformed for a read, UnknownOutcome for a write; never followed
     other 4xx                                                 Rejected
     2xx that is no JSON within the limits                     Malformed for a read, UnknownOutcome for a write
 
@@ -319,7 +320,8 @@ class Http:
         a read, and its refusal is `Unauthorised`. operation: what this is, in a word, for errors. external_id: the record
         it is about: only then 404 and 410 mean `Gone`.
         """
-        question = Question(self._who, method, operation or method.lower(), external_id, authorised, good, explain)
+        named = operation or method.lower()
+        question = Question(self._who, method, named, external_id, authorised, good, explain, path)
         url = self._url(question, path, query, base)
         content, media_type = self._content(question, json, form)
         own = {name.lower(): value for name, value in headers.items()}

@@ -78,7 +78,7 @@ class Profile:
 class Call:
     """One call of a connection, as faults see it.
 
-    number: 1 for the world's first call. action: list | fetch | create | update | delete | account. external_id: the record,
+    number: 1 for the world's first call. action: list | fetch | create | update | merge | delete | account. external_id: the record,
     or the page for `list`. commit: takes the effect now (writes only), once however often it is called.
     """
 
@@ -365,6 +365,20 @@ class Memory:
 
         self._call("update", current.external_id, commit)
         return Listed(current.external_id, self.world.shown(current.external_id))
+
+    def merge(self, survivor: Listed, loser: Listed) -> Listed | None:
+        """Have the world join two records: the survivor is filled from the loser, and the loser is retired."""
+
+        def commit() -> None:
+            kept, lost = self.world.record(survivor.external_id), self.world.record(loser.external_id)
+            filled = {name: lost[name] for name in FIELDS if kept.get(name) in (None, []) and lost.get(name)}
+            self.world.edit(survivor.external_id, **{name: filled[name] for name in filled if name != "archived"})
+            self.world.remove(loser.external_id)
+
+        if not self.capabilities.merge:
+            raise Rejected("this system cannot merge", operation="merge", external_id=loser.external_id)
+        self._call("merge", loser.external_id, commit)
+        return None
 
     def delete(self, current: Listed) -> None:
         """Delete the record for ever. Raises `Rejected` where the world has no deletes."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from syncd.errors import (
     Duplicate,
@@ -30,6 +31,8 @@ LONGEST_PAUSE_SECONDS: Final = 24 * 3600.0
 _READS: Final = frozenset({"GET", "HEAD"})
 _LOST: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, *range(500, 600)})
 _ABSENT: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_MOVED: Final = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT})
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _MESSAGES: Final = ("message", "detail", "error_description", "title", "error", "hydra:description", "name")
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
@@ -66,8 +69,8 @@ def explain_plainly(status: int, body: Value) -> Explained:
 class Question:
     """What was asked, as far as it decides what an answer means.
 
-    who: the system's name. operation: what it is, in a word. external_id: the record it is about. good: statuses that are
-    an answer. authorised: False for a login, which may be repeated like a read and whose refusal is about credentials.
+    who: the system's name. operation: what it is, in a word. external_id: the record it is about. path: where. good: statuses that
+    are an answer. authorised: False for a login, which may be repeated like a read and whose refusal is about credentials.
     """
 
     who: str
@@ -77,6 +80,7 @@ class Question:
     authorised: bool
     good: Container[int]
     explain: Callable[[int, Value], Explained]
+    path: str = field(default="", repr=False)
 
     @property
     def repeatable(self) -> bool:
@@ -160,10 +164,24 @@ def judge(question: Question, received: Received, now: float) -> None:
         raise question.lost(what, status, words)
     if status in range(400, 500):
         raise _refusal(question, received, explained, context)
+    if status in _MOVED and (moved_to := _moved_to(question, received.headers.get("location", ""))) is not None:
+        message = question.says(f"the record has another id now (HTTP {status})")
+        raise Gone(message, moved_to=moved_to, **context)
     if status in range(300, 400):
         raise question.unreadable(f"the system answered with a redirect, which is not followed (HTTP {status})", status)
     what = f"the system answered HTTP {status}"
     raise question.unreadable(what, status)
+
+
+def _moved_to(question: Question, location: str) -> str | None:
+    """The id that stands in the place of the one that was asked for, where a redirect differs in nothing else. It is not followed."""
+    asked = [part for part in question.path.split("/") if part]
+    if question.method != "GET" or not question.external_id or not asked or unquote(asked[-1]) != question.external_id:
+        return None
+    named = [part for part in location.partition("?")[0].partition("#")[0].split("/") if part]
+    here = len(named) > 1 and named[-len(asked) : -1] == asked[:-1]
+    moved_to = unquote(named[-1]) if here else ""
+    return moved_to if _ID.fullmatch(moved_to) and moved_to != question.external_id else None
 
 
 def _refusal(question: Question, received: Received, explained: Explained, context: dict[str, Any]) -> ProviderError:

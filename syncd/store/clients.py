@@ -30,6 +30,9 @@ from syncd.store.work import Work, names_of, number_of
 ALIAS_LIMIT_STEPS: Final = 100
 """Longest chain of merges that is followed; a longer one is a circle."""
 
+_PAIRS_MAX: Final = 200
+"""Pairs of records named in one statement."""
+
 
 def client(work: Work, identifier: str) -> ClientRow | None:
     """One client by id, whatever its state."""
@@ -230,6 +233,15 @@ def add_apart(work: Work, pairs: Iterable[tuple[RecordKey, RecordKey]]) -> None:
     work.upsert_values(
         tables.aparts, [dict(zip(names, (*first, *second), strict=True)) for first, second in sorted(ordered)]
     )
+
+
+def remove_apart(work: Work, pairs: Iterable[tuple[RecordKey, RecordKey]]) -> None:
+    """Forget that records are to be kept apart; pairs may be given either way round, and unknown ones are passed over."""
+    column = tables.aparts.c
+    ordered = [(*min(pair), *max(pair)) for pair in pairs]
+    found = tuple_(column.system_a, column.external_id_a, column.system_b, column.external_id_b)
+    for start in range(0, len(ordered), _PAIRS_MAX):
+        work.run(delete(tables.aparts).where(found.in_(ordered[start : start + _PAIRS_MAX])))
 
 
 def aparts(work: Work, records: Collection[RecordKey]) -> set[tuple[RecordKey, RecordKey]]:

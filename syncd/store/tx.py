@@ -68,6 +68,7 @@ class Tx(Work):
     counts = _clients.counts
     drop_standings = _clients.drop_standings
     add_apart = _clients.add_apart
+    remove_apart = _clients.remove_apart
     aparts = _clients.aparts
     put_merge = _clients.put_merge
     merge = _clients.merge

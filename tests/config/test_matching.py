@@ -62,9 +62,15 @@ def test_the_section_arrives_in_the_policy(config, shop) -> None:
         ("[matching.weights]\nphone_equal = 99.0\n", "matching.weights.phone_equal: "),
         ("[matching.weights]\nphone_equal = -1.0\n", "matching.weights.phone_differs: found more than phone_equal"),
         ("[matching.weights]\nname_common = 1.0\n", "matching.weights.name_common: found 1.0"),
-        ("[matching.fields]\nemail = { equal = 2.0 }\n", "matching.fields.email: found a field that is compared anyway"),
+        (
+            "[matching.fields]\nemail = { equal = 2.0 }\n",
+            "matching.fields.email: found a field that is compared anyway",
+        ),
         ("[matching.fields]\nnotes = { equal = 2.0 }\n", "matching.fields.notes: found"),
-        ("[matching.fields]\nbic = { equal = 1.0, near = 2.0 }\n", "matching.fields.bic: found weights in another order"),
+        (
+            "[matching.fields]\nbic = { equal = 1.0, near = 2.0 }\n",
+            "matching.fields.bic: found weights in another order",
+        ),
         ('[matching.fields]\nbic = { likeness = "sounds" }\n', "matching.fields.bic.likeness: "),
     ],
 )

@@ -158,7 +158,9 @@ def test_the_first_run_report_counts_every_record_once(tmp_path: Path) -> None:
     rig.worlds["b"].add(name="Once again", registration_number=OTHER_SIREN)
     rig.cycle()
     (report,) = [hold.items for hold in rig.holds() if hold.kind is HoldKind.FIRST_RUN]
-    told = [{key: row[key] for key in ("system", "records", "linked", "proposed", "ambiguous", "new")} for row in report]
+    told = [
+        {key: row[key] for key in ("system", "records", "linked", "proposed", "ambiguous", "new")} for row in report
+    ]
     assert told == [
         {"system": "a", "records": 4, "linked": 1, "proposed": 1, "ambiguous": 1, "new": 1},
         {"system": "b", "records": 4, "linked": 1, "proposed": 1, "ambiguous": 2, "new": 0},

@@ -431,6 +431,24 @@ def test_redirect_is_never_followed(httpserver, http, make_httpserver, status):
         assert other.seen == 0
 
 
+@pytest.mark.parametrize("status", [301, 308])
+def test_a_record_that_moved_for_good_tells_its_new_id(httpserver, http, status):
+    """A permanent redirect to the same place under another id is "gone" with that id; nothing else is, and none is followed."""
+    for number, location in enumerate(
+        ("/v1/clients/9", "/v1/login", "/v1/clients/", "/v1/clients/0?a=b/c", "/v1/other/9")
+    ):
+        httpserver.expect_request(f"/v1/clients/{number}").respond_with_response(say(status=status, Location=location))
+    with pytest.raises(Gone) as moved:
+        http.send("GET", "/clients/0", external_id="0")
+    assert moved.value.moved_to == "9"
+    for number in range(1, 5):
+        with pytest.raises((Malformed, Gone)) as other:
+            http.send("GET", f"/clients/{number}", external_id=str(number))
+        assert getattr(other.value, "moved_to", None) in (None, "0")
+    with pytest.raises(UnknownOutcome):
+        http.send("PUT", "/clients/0", external_id="0", json={})
+
+
 @pytest.mark.parametrize("location", ["http://[", "ftp:", "\\\\nowhere", "http://a..b/"])
 def test_redirect_to_nonsense_is_malformed(location):
     """A redirect whose target is no address is an error of the system, not of syncd."""

@@ -83,6 +83,7 @@ def _documents(kind: type[Any]) -> tuple[str, ...]:
         ConflictRow: ("candidates",),
         ClientRow: ("fields", "origins"),
         AuditRow: ("payload",),
+        MergeRow: ("losers", "snapshot"),
         SystemRow: ("learned",),
     }
     return documents.get(kind, ())
@@ -297,7 +298,9 @@ class LedgerTx:
 
     def unlinked(self, limit: int | None = None, after: tuple[str, str] = ("", "")) -> list[tuple[str, str]]:
         table, links = self._read("records"), self._read("links")
-        free = [key for key in sorted(table) if key > after and table[key].state == RecordState.PRESENT and key not in links]
+        free = [
+            key for key in sorted(table) if key > after and table[key].state == RecordState.PRESENT and key not in links
+        ]
         return free[:limit]
 
     def set_keys(self, system: str, keys: Mapping[str, Collection[tuple[str, str]]]) -> None:
@@ -439,6 +442,11 @@ class LedgerTx:
         for pair in pairs:
             if pair[0] != pair[1]:
                 table[(min(pair), max(pair))] = True
+
+    def remove_apart(self, pairs: Iterable[tuple[Any, Any]]) -> None:
+        table = self._write("aparts")
+        for pair in pairs:
+            table.pop((min(pair), max(pair)), None)
 
     def aparts(self, records: Collection[Any]) -> set[tuple[Any, Any]]:
         wanted = set(records)

@@ -160,3 +160,12 @@ def test_erasure_leaves_an_empty_tombstone(database) -> None:
         from pathlib import Path  # noqa: PLC0415 - only one of the databases has files
 
         assert all(secret.encode() not in path.read_bytes() for path in Path(folder).iterdir())
+
+
+def test_keeping_apart_can_be_forgotten(store) -> None:
+    """A pair that is no longer to be kept apart is forgotten, whichever way round it is named; others stay."""
+    with store.writing(operator=True) as tx:
+        tx.add_apart([(("b", "1"), ("a", "1")), (("a", "1"), ("a", "2"))])
+        tx.remove_apart([(("b", "1"), ("a", "1")), (("z", "1"), ("z", "2"))])
+    with store.reading() as tx:
+        assert tx.aparts([("a", "1")]) == {(("a", "1"), ("a", "2"))}

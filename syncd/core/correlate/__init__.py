@@ -25,6 +25,7 @@ Read on in this order: `identity` (what is compared, and by which keys candidate
 stand to each other), `evidence` (the verdict), `pairing` (which pairs are judged), `grouping` (the partition).
 """
 
+from syncd.core.correlate.certainty import are_certain
 from syncd.core.correlate.evidence import (
     SHARED_LIMIT_CLIENTS,
     Commonness,
@@ -59,6 +60,7 @@ __all__ = [
     "Ref",
     "Verdict",
     "Zone",
+    "are_certain",
     "candidate_pairs",
     "cluster",
     "compare",

@@ -1,0 +1,129 @@
+"""Merges that need no person: proposals of which the evidence is certain, where the tenant says `merges = "auto"`, within the brake.
+
+Every merge begins as a proposal (`syncd.engine.linking`, `syncd.engine.deletes`), so that what a person would have been asked is known either
+way. Two clients whose merge a person took back once are not merged without one again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from syncd import log
+from syncd.core.correlate import are_certain
+from syncd.core.model import BrakeKind
+from syncd.engine import merging
+from syncd.engine.brakes import RECORD
+from syncd.engine.decide import Scope, present
+from syncd.engine.observe import digest
+from syncd.engine.trail import SYNCD
+from syncd.errors import UsageError
+from syncd.store import HoldKind, HoldRow, HoldState, MergeState
+
+if TYPE_CHECKING:
+    from syncd.store import Bundle, Tx
+
+BY = f"{SYNCD} (merges = auto)"
+
+_log = log.get("merging")
+
+
+def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
+    """Carry out the open proposals that need no person. Returns how many merges were made, and how many holds were opened."""
+    if scope.policy.merges != "auto" or scope.frozen is not None:
+        return 0, 0
+    undone = {frozenset((row.winner, *row.losers)) for row in tx.merges(MergeState.UNDONE)}
+    found: dict[str, list[tuple[HoldRow, list[str]]]] = {}
+    for hold in tx.holds(HoldState.OPEN):
+        if hold.kind is not HoldKind.MERGE:
+            continue
+        clients = ranked(tx, hold)
+        again = any(frozenset((clients[0], loser)) in undone for loser in clients[1:])
+        if len(clients) > 1 and not again and _is_certain(tx, tx.bundles(clients), hold, scope):
+            found.setdefault(str(hold.system), []).append((hold, clients))
+    made, opened = 0, 0
+    for system, sets in found.items():
+        losers = {loser for _, clients in sets for loser in clients[1:]}
+        if scope.policy.brake(BrakeKind.MERGES).stops(len(losers), tx.count_records(system)):
+            _hold(tx, system, sets, scope)
+            opened += 1
+        else:
+            made += sum(_carry_out(tx, hold, clients, scope) for hold, clients in sets)
+    return made, opened
+
+
+def ranked(tx: Tx, hold: HoldRow) -> list[str]:
+    """The clients of a proposal as its records are linked now, the one that survives first: one whose record is there, the oldest."""
+    standing: dict[str, bool] = {}
+    for item in hold.items:
+        named = tx.resolve_alias(str(item["client"])) if item.get("client") else None
+        link = tx.link(str(item["system"]), str(item["external_id"])) if item.get("external_id") else None
+        if link is not None:
+            standing[link.client] = standing.get(link.client, True) and link.state.value != "gone"
+        elif named is not None:
+            standing.setdefault(named, True)
+        if len(hold.items) == 1 and named is not None:
+            standing.setdefault(named, True)
+    return sorted(standing, key=lambda client: (not standing[client], int(client[1:])))
+
+
+def _is_certain(tx: Tx, bundles: Sequence[Bundle], hold: HoldRow, scope: Scope) -> bool:
+    """Whether the records of all clients, the vanished one's too, surely belong to one; a system's own word is as good."""
+    if any(not bundle.client.fields for bundle in bundles):
+        return False
+    if any(merging.parted(tx, a, b) for a in bundles for b in bundles if a is not b):
+        return False
+    shown = {
+        bundle.client.client: [bundle.client.fields, *(record.fields for _, record in present(bundle, scope.systems))]
+        for bundle in bundles
+    }
+    return any(item.get("told") for item in hold.items) or are_certain(shown, scope.context)
+
+
+def _carry_out(tx: Tx, hold: HoldRow, clients: Sequence[str], scope: Scope) -> int:
+    made = 0
+    for loser in clients[1:]:
+        try:
+            merging.join(
+                tx,
+                clients[0],
+                loser,
+                context=scope.context,
+                actor=BY,
+                now=scope.now,
+                reason=f"{hold.hold}: {hold.reason}",
+                cycle=scope.cycle,
+            )
+        except UsageError:  # an earlier one of this set has made them one, or another, already
+            continue
+        made += 1
+    tx.put_hold(replace(hold, state=HoldState.DONE, decided_at=scope.now, decided_by=BY))
+    return made
+
+
+def _hold(tx: Tx, system: str, sets: Sequence[tuple[HoldRow, list[str]]], scope: Scope) -> None:
+    """Too many at once: the proposals become one named set."""
+    items: list[dict[str, Any]] = [
+        {"kind": BrakeKind.MERGES.value, "client": loser, "into": clients[0], "field": RECORD, "system": system}
+        for _, clients in sets
+        for loser in clients[1:]
+    ]
+    for hold in tx.holds(HoldState.OPEN):
+        if is_merge_brake(hold) and hold.system == system:
+            items = [*hold.items, *(item for item in items if item not in hold.items)]
+            tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="the set changed"))
+    number = tx.new_ids("h", 1)[0]
+    limit = scope.policy.brake(BrakeKind.MERGES)
+    reason = f"merges: {len(items)} clients with records in {system} at once; the limit is {limit.count} and {limit.share:.0%}"
+    tx.put_hold(HoldRow(number, HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}"))
+    for hold, _ in sets:
+        tx.put_hold(
+            replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by=f"asked about as one set: {number}")
+        )
+    _log.warning("brake_set", system=system, kind="merges", records=len(items), hold=number)
+
+
+def is_merge_brake(hold: HoldRow) -> bool:
+    """Whether a hold is a set of merges that were too many at once."""
+    return hold.kind is HoldKind.BRAKE and bool(hold.items) and hold.items[0].get("kind") == BrakeKind.MERGES.value

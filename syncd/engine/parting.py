@@ -1,0 +1,413 @@
+"""Taking clients apart: a merge is taken back, two clients are kept apart for ever, a record is split off from its client.
+
+Taking a merge back restores who is who, and every field that nobody has edited since; an edit made since stays with the client in whose record
+it was made. The systems follow by the ordinary plan: what the merge wrote is written back, what it archived is restored where it can be.
+An opt-out is never taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from syncd import log
+from syncd.core import normalize
+from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_value, units_in
+from syncd.core.survivorship import CONSENT
+from syncd.engine import trail
+from syncd.engine.decide import GATHERED
+from syncd.errors import UsageError
+from syncd.store import (
+    AuditRow,
+    Base,
+    ClientRow,
+    ClientState,
+    ConflictStatus,
+    LinkRow,
+    LinkState,
+    MergeRow,
+    MergeState,
+    RecordKey,
+    WriteState,
+)
+
+if TYPE_CHECKING:
+    from syncd.store import Tx
+
+_log = log.get("merging")
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A field that taking a merge back does not restore. client: who holds it now."""
+
+    client: str
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A merge that was taken back. records: those that belong to the other client again."""
+
+    merge: MergeRow
+    winner: str
+    loser: str
+    records: tuple[RecordKey, ...]
+    left: tuple[Left, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether something was asked for that must not be done: an opt-out taken back."""
+        return any(each.field == CONSENT for each in self.left)
+
+
+# ---------------------------------------------------------------- finding it
+
+
+def find_merge(tx: Tx, client: str) -> MergeRow:
+    """The merge that `unmerge CLIENT` takes back: the one that took the client in, else the last that it took another in by.
+
+    UsageError where there is none, or one made later stands above it.
+    """
+    row = tx.client(client)
+    if row is None:
+        message = f"there is no client {client}"
+        raise UsageError(message)
+    standing = [each for each in tx.merges() if each.state is not MergeState.UNDONE]
+    taken_in = [each for each in standing if client in each.losers]
+    took_in = [each for each in standing if each.winner == client]
+    if not taken_in and not took_in:
+        error = UsageError(f"{client} is not the result of a merge, and was not merged into another client")
+        error.next_step = "`syncd clients --state merged` lists those that were merged."
+        raise error
+    found = (taken_in or took_in)[-1]
+    winner = tx.client(found.winner)
+    if winner is not None and winner.merged_into is not None:
+        error = UsageError(f"{found.winner} itself was merged into {winner.merged_into} later")
+        error.next_step = f"Take that back first: `syncd unmerge {found.winner}`."
+        raise error
+    return found
+
+
+def _ancestry(tx: Tx, client: str) -> list[str]:
+    """A client and what it was merged into, in order."""
+    found = [client]
+    while (row := tx.client(found[-1])) is not None and row.merged_into is not None and row.merged_into not in found:
+        found.append(row.merged_into)
+    return found
+
+
+# ---------------------------------------------------------------- taking it back
+
+
+def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime) -> Parted:
+    """Take a merge back, in one transaction; see the header. UsageError as of `find_merge`, or while a write is on its way."""
+    row = find_merge(tx, client)
+    [bundle] = tx.bundles([row.winner])
+    loser = tx.client(row.losers[0])
+    under_way = tx.writes([WriteState.SENDING, WriteState.IN_DOUBT], client=row.winner)
+    if loser is None or under_way:
+        error = UsageError(
+            f"a write for {row.winner} is on its way or in doubt; who it is for must not change meanwhile"
+        )
+        error.next_step = "Try again after the next cycle (`syncd outbox`)."
+        raise error
+    waiting = tx.writes([WriteState.WAITING, WriteState.PARKED], client=row.winner)
+    if waiting:
+        words = f"decided again after {row.merge} was taken back"
+        tx.put_writes([replace(each, state=WriteState.DROPPED, done_at=now, reason=words) for each in waiting])
+    moved = _links_back(tx, row, [link for link, _ in bundle.sides])
+    tx.put_links(moved)
+    mine = {(link.system, link.external_id) for link in moved if link.client == loser.client}
+    split = _Split(tx, row, bundle.client, loser, mine, context)
+    winner_after = replace(bundle.client, fields=split.winner, origins=split.winner_origins, dirty=True, updated_at=now)
+    loser_after = replace(
+        loser,
+        fields=split.loser,
+        origins=split.loser_origins,
+        state=ClientState(row.snapshot["clients"][loser.client]["state"]),
+        merged_into=None,
+        dirty=True,
+        updated_at=now,
+    )
+    tx.put_clients([winner_after, loser_after])
+    tx.put_merge(ended := replace(row, state=MergeState.UNDONE, ended_at=now))
+    for identifier in row.snapshot.get("conflicts", ()):
+        conflict = tx.conflict(identifier)
+        if conflict is not None and conflict.status is ConflictStatus.DECIDED:
+            tx.put_conflict(replace(conflict, status=ConflictStatus.RESOLVED, decided_by=f"{actor}: taken apart again"))
+    tx.add_audit(
+        [AuditRow(now, "clients_unmerged", actor, {"merge": row.merge, "loser": loser.client}, client=row.winner)]
+    )
+    trail.moved(tx, moved, at=now, cycle=None, actor=actor)
+    moves = [(bundle.client, winner_after), (loser, loser_after)]
+    trail.completed(tx, moves, (), at=now, cycle=None, actor=actor)
+    _log.info("clients_unmerged", client=row.winner, loser=loser.client, merge=row.merge)
+    return Parted(ended, row.winner, loser.client, tuple(sorted(mine)), tuple(split.left))
+
+
+def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow]:
+    """The links that this merge moved or set apart, as they were before it; a record that is gone since stays so."""
+    before = {
+        (str(each["system"]), str(each["external_id"])): (client, LinkState(each["state"]))
+        for client, found in row.snapshot["links"].items()
+        for each in found
+    }
+    back: list[LinkRow] = []
+    for link in links:
+        client, state = before.get((link.system, link.external_id), (link.client, link.state))
+        state = LinkState.GONE if link.state is LinkState.GONE else state
+        if (client, state) == (link.client, link.state):
+            continue
+        bases = {unit: replace(base, writes=()) for unit, base in link.bases.items()}
+        matched = link.matched_by
+        if link.state is LinkState.APART and state is LinkState.LINKED:
+            matched = matched.split("; merged into ")[0]
+            record = tx.records(link.system, [link.external_id]).get(link.external_id)
+            shown = record.fields.get("archived", UNKNOWN) if record is not None else UNKNOWN
+            bases["archived"] = Base(seen=shown)  # that it is archived was the merge's doing, and nobody's edit
+        back.append(replace(link, client=client, state=state, bases=bases, matched_by=matched))
+    return back
+
+
+@dataclass(slots=True)
+class _Split:
+    """The golden records of two clients that were one, field by field."""
+
+    tx: Tx
+    row: MergeRow
+    now: ClientRow
+    gone: ClientRow
+    mine: set[RecordKey]
+    context: Context
+    winner: dict[str, Value] = field(init=False)
+    loser: dict[str, Value] = field(init=False)
+    winner_origins: dict[str, str] = field(init=False)
+    loser_origins: dict[str, str] = field(init=False)
+    left: list[Left] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        clients, after = self.row.snapshot["clients"], self.row.snapshot["after"]
+        first, second = clients[self.row.winner], clients[self.gone.client]
+        self.winner, self.winner_origins = dict(self.now.fields), dict(self.now.origins)
+        self.loser, self.loser_origins = dict(second["fields"]), dict(second["origins"])
+        owners = self._edited_in()
+        for unit in units_in({**self.now.fields, **after["fields"], **first["fields"], **second["fields"]}):
+            if unit in GATHERED:
+                _set(self.winner, unit, first["fields"])
+                continue
+            present, then = unit_value(self.now.fields, unit), unit_value(after["fields"], unit)
+            if self._same(unit, present, then):
+                self._restore(unit, first, present)
+            elif owners.get(unit) == self.gone.client:
+                self._give(unit, first, present)
+            else:
+                self._note(self.row.winner, unit, "edited since the merge; the edit stays")
+            if unit == CONSENT and present is False and self.loser.get(unit) is not False:
+                self.loser[unit] = False
+                self._note(self.gone.client, unit, "an opt-out is never taken back")
+
+    def _restore(self, unit: str, first: Mapping[str, Any], present: Maybe) -> None:
+        before = unit_value(first["fields"], unit)
+        if unit == CONSENT and present is False and before is not False:
+            self._note(self.row.winner, unit, "an opt-out is never taken back")
+            return
+        _set(self.winner, unit, first["fields"])
+        _move_origin(self.winner_origins, first["origins"], unit)
+
+    def _give(self, unit: str, first: Mapping[str, Any], present: Maybe) -> None:
+        """An edit that was made in a record of the one that was merged away goes with it."""
+        _set(self.loser, unit, self.now.fields)
+        _move_origin(self.loser_origins, self.now.origins, unit)
+        self._restore(unit, first, present)
+        self._note(self.gone.client, unit, "edited since the merge, in one of its records; the edit goes with it")
+
+    def _note(self, client: str, unit: str, reason: str) -> None:
+        self.left.append(Left(client, unit, reason))
+
+    def _same(self, unit: str, left: Maybe, right: Maybe) -> bool:
+        if left is UNKNOWN or right is UNKNOWN:
+            return left is right or (left in (UNKNOWN, None) and right in (UNKNOWN, None))
+        return normalize.same(unit, left, right, self.context.within(self.now.fields))
+
+    def _edited_in(self) -> dict[str, str]:
+        """Unit -> the client in whose record it was edited last since the merge."""
+        since = int(str(self.row.snapshot["number"])[1:])
+        owners: dict[str, str] = {}
+        for change in self.tx.changes(self.row.winner):
+            if int(change.change[1:]) > since:
+                theirs = (change.system, change.external_id) in self.mine
+                owners[change.unit] = self.gone.client if theirs else self.row.winner
+        return owners
+
+
+def _set(fields: dict[str, Value], unit: str, source: Mapping[str, Value]) -> None:
+    """The unit as another golden record has it, part by part: what is unknown there is unknown here."""
+    for part in parts_of(unit):
+        fields.pop(part, None)
+        if part in source:
+            fields[part] = source[part]
+
+
+def _move_origin(origins: dict[str, str], source: Mapping[str, str], unit: str) -> None:
+    origins.pop(unit, None)
+    if unit in source:
+        origins[unit] = str(source[unit])
+
+
+# ---------------------------------------------------------------- for ever
+
+
+def keep_apart(tx: Tx, first: str, second: str) -> int:
+    """Remember for ever that two clients are not one: every record of one against every record of the other. How many pairs."""
+    links = tx.links_of([first, second])
+    pairs = [
+        ((a.system, a.external_id), (b.system, b.external_id))
+        for a in links.get(first, ())
+        for b in links.get(second, ())
+    ]
+    tx.add_apart(pairs)
+    tx.mark_dirty([first, second])
+    return len(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Two clients that are kept apart, or no longer. pairs: of records. made: the client that a record was split off into."""
+
+    first: str
+    second: str
+    pairs: int
+    made: str | None = None
+    parted: Parted | None = None
+
+
+def take_apart(tx: Tx, first: str, second: str, *, context: Context, actor: str, now: datetime) -> Apart:
+    """Keep two clients (or the clients of two records, `SYSTEM:ID`) apart for ever; those that are one are made two first.
+
+    UsageError where that cannot be.
+    """
+    refs = [_record(tx, name) for name in (first, second)]
+    clients = _clients_of(tx, (first, second), refs)
+    made: str | None = None
+    parted: Parted | None = None
+    if clients[0] == clients[1]:
+        line = _taken_in(tx, first, second) if None in refs else _brought_by(tx, clients[0], refs)
+        if line is not None:
+            parted = unmerge(tx, line, context=context, actor=actor, now=now)
+        elif refs[1] is not None and refs[0] != refs[1]:
+            made = split(tx, refs[1], actor=actor, now=now)
+        else:
+            error = UsageError(f"{first} and {second} are the same client, and no merge made them so")
+            error.next_step = "To split a record off, name two records: `syncd apart SYSTEM:ID SYSTEM:ID`."
+            raise error
+        clients = _clients_of(tx, (first, second), refs)
+    if clients[0] == clients[1]:
+        message = f"{first} and {second} still belong to one client"
+        raise UsageError(message)
+    pairs = keep_apart(tx, clients[0], clients[1])
+    _tell(tx, "kept_apart", clients, actor, now)
+    return Apart(clients[0], clients[1], pairs, made, parted)
+
+
+def may_join(tx: Tx, first: str, second: str, *, actor: str, now: datetime) -> Apart:
+    """Forget that two clients are to be kept apart. UsageError where they were not."""
+    refs = [_record(tx, name) for name in (first, second)]
+    clients = _clients_of(tx, (first, second), refs)
+    links = tx.links_of(clients)
+    mine, theirs = ({(link.system, link.external_id) for link in links.get(client, ())} for client in clients)
+    pairs = [
+        (a, b)
+        for a, b in tx.aparts(sorted(mine | theirs))
+        if (a in mine and b in theirs) or (a in theirs and b in mine)
+    ]
+    if not pairs:
+        message = f"{first} and {second} are not kept apart"
+        raise UsageError(message)
+    tx.remove_apart(pairs)
+    _tell(tx, "apart_undone", clients, actor, now)
+    return Apart(clients[0], clients[1], len(pairs))
+
+
+def _tell(tx: Tx, kind: str, clients: Sequence[str], actor: str, now: datetime) -> None:
+    payload = {"first": clients[0], "second": clients[1]}
+    tx.add_audit(AuditRow(now, kind, actor, payload, client=client) for client in clients)
+
+
+def _record(tx: Tx, name: str) -> RecordKey | None:
+    """The record that `SYSTEM:ID` names; None for the id of a client. UsageError for a record that nobody knows."""
+    system, colon, external_id = name.partition(":")
+    if not colon:
+        return None
+    if tx.link(system, external_id) is None:
+        message = f"there is no record {external_id} of {system}"
+        raise UsageError(message)
+    return system, external_id
+
+
+def _clients_of(tx: Tx, names: Sequence[str], refs: Sequence[RecordKey | None]) -> list[str]:
+    found: list[str] = []
+    for name, ref in zip(names, refs, strict=True):
+        link = tx.link(*ref) if ref is not None else None
+        client = link.client if link is not None else tx.resolve_alias(name)
+        if client is None:
+            message = f"there is no client {name}"
+            raise UsageError(message)
+        found.append(client)
+    return found
+
+
+def _taken_in(tx: Tx, first: str, second: str) -> str | None:
+    """Of two ids that lead to one client: the one whose merge is to be taken back to make them two again."""
+    one, other = _ancestry(tx, first), _ancestry(tx, second)
+    common = next((client for client in one if client in other), None)
+    for line in (one, other):
+        if common in line[1:]:
+            return line[line.index(common) - 1]
+    return None
+
+
+def _brought_by(tx: Tx, client: str, records: Sequence[RecordKey | None]) -> str | None:
+    """The loser of the merge that brought exactly one of two records to a client; None where no merge did."""
+    for row in reversed(tx.merges(winner=client)):
+        links = row.snapshot["links"].get(row.losers[0], ())
+        brought = {(str(each["system"]), str(each["external_id"])) for each in links}
+        if row.state is not MergeState.UNDONE and len([each for each in records if each in brought]) == 1:
+            return row.losers[0]
+    return None
+
+
+def split(tx: Tx, record: RecordKey, *, actor: str, now: datetime) -> str:
+    """Make a client of its own of a record that belongs to another one; the new client's id. UsageError where it is the only one.
+
+    What golden holds stays with the client; the new one begins with what its record shows.
+    """
+    link = tx.link(*record)
+    if link is None:
+        message = f"there is no record {record[1]} of {record[0]}"
+        raise UsageError(message)
+    [bundle] = tx.bundles([link.client])
+    if sum(each.state is LinkState.LINKED for each, _ in bundle.sides) < 2:  # noqa: PLR2004 - nobody would be left
+        message = f"{record[0]} {record[1]} is the only record of {link.client}"
+        raise UsageError(message)
+    under_way = tx.writes([WriteState.SENDING, WriteState.IN_DOUBT], system=record[0], client=link.client)
+    if under_way:
+        error = UsageError(f"a write for {link.client} in {record[0]} is on its way or in doubt")
+        error.next_step = "Try again after the next cycle (`syncd outbox`)."
+        raise error
+    client = tx.new_ids("c", 1)[0]
+    waiting = tx.writes([WriteState.WAITING, WriteState.PARKED], system=record[0], client=link.client)
+    if waiting:
+        words = f"decided again after {record[0]} {record[1]} was split off"
+        tx.put_writes([replace(each, state=WriteState.DROPPED, done_at=now, reason=words) for each in waiting])
+    tx.put_clients([ClientRow(client, {}, now, now)])
+    parted = replace(
+        link, client=client, state=LinkState.LINKED, linked_at=now, matched_by=f"split off by {actor}", bases={}
+    )
+    tx.put_links([parted])
+    trail.moved(tx, [parted], at=now, cycle=None, actor=actor)
+    tx.mark_dirty([link.client])
+    return client

@@ -1,0 +1,214 @@
+"""Merges made inside a system, duplicates in one system, and merges that need no person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncd.core.model import Brake, BrakeKind
+from syncd.errors import Gone, UsageError
+from syncd.providers.memory import Call
+from syncd.store import ClientState, HoldKind, HoldState, LinkState
+from tests.engine.rig import Rig, make_rig, writes
+from tests.engine.test_merging import links, merges
+from tests.engine.test_trail import assert_complete
+
+FIRST, SECOND = "FR40303265045", "FR83404833048"
+
+
+def typed_twice(folder: Path, *, email: str = "hello@acme.example", **options: Any) -> Rig:
+    """Two clients that a person typed in one system, and a third one."""
+    rig = make_rig(folder, ("a", "b"), **options)
+    rig.worlds["a"].add(name="ACME Europe", email=email, vat_number=FIRST)
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example", vat_number=SECOND)
+    rig.worlds["a"].add(name="Somebody Else", email="else@else.example")
+    rig.settle()
+    return rig
+
+
+def merge_inside(rig: Rig) -> None:
+    """A person merges record 2 of a into record 1, which gets its e-mail."""
+    rig.worlds["a"].edit("1", email="b@durand.example")
+    rig.worlds["a"].edit("1", vat_number=None)
+    rig.worlds["a"].remove("2")
+
+
+def test_a_merge_inside_a_system_is_proposed_and_no_delete(tmp_path: Path) -> None:
+    """A record that vanished while another one took over its identifiers archives nobody; a person joins the clients."""
+    rig = typed_twice(tmp_path)
+    merge_inside(rig)
+    for _ in range(4):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert hold.kind is HoldKind.MERGE
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 3
+    rig.operate().release(hold.hold)
+    rig.settle()
+    first, second, _ = rig.clients()
+    assert (first.state, second.merged_into) == (ClientState.ACTIVE, "c1")
+    found = links(rig)
+    assert {key: link.client for key, link in found.items() if key in (("a", "1"), ("a", "2"))} == {
+        ("a", "1"): "c1",
+        ("a", "2"): "c1",
+    }
+    assert found["a", "2"].state is LinkState.GONE
+    theirs = [key for key, link in found.items() if key[0] == "b" and link.client == "c1"]
+    assert sorted(rig.worlds["b"].record(each)["archived"] for _, each in theirs) == [False, True]
+    assert_complete(rig)
+    for _ in range(3):
+        assert writes(rig.cycle()) == 0
+    assert rig.clients()[0].state is ClientState.ACTIVE
+
+
+def test_a_refused_proposal_keeps_them_apart(tmp_path: Path) -> None:
+    """Refused, the two clients stay two for ever."""
+    rig = typed_twice(tmp_path)
+    merge_inside(rig)
+    for _ in range(4):
+        rig.cycle()
+    (hold,) = rig.holds()
+    rig.operate().refuse(hold.hold)
+    rig.settle()
+    assert rig.holds() == [] or all(each.state is not HoldState.OPEN for each in rig.holds())
+    with pytest.raises(UsageError, match="kept apart"):
+        rig.operate().merge("c1", "c2")
+
+
+def test_a_changed_id_is_no_delete(tmp_path: Path) -> None:
+    """A record that comes back under another id is the same client's: nothing is archived, the old id leads to it."""
+    rig = typed_twice(tmp_path)
+    rig.worlds["a"].remove("1")
+    new = rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example", vat_number=FIRST)
+    for _ in range(4):
+        rig.cycle()
+    rig.settle()
+    found = links(rig)
+    assert (found["a", new].client, found["a", new].state) == ("c1", LinkState.LINKED)
+    assert (found["a", "1"].client, found["a", "1"].state) == ("c1", LinkState.GONE)
+    assert rig.clients()[0].state is ClientState.ACTIVE
+    assert rig.worlds["b"].record("1")["archived"] is False
+    assert_complete(rig)
+
+
+def test_what_the_system_itself_says_is_believed(tmp_path: Path) -> None:
+    """A system that answers the old id with another one merges the clients by itself where the tenant lets it."""
+    rig = typed_twice(tmp_path, merges="auto")
+
+    def redirect(call: Call) -> None:
+        if call.action == "fetch" and call.external_id == "2":
+            raise Gone("a: moved", external_id="2", moved_to="1", status=301)
+
+    rig.worlds["a"].remove("2")
+    rig.worlds["a"].before.append(redirect)
+    for _ in range(5):
+        rig.cycle()
+    assert rig.clients()[1].merged_into == "c1"
+    assert_complete(rig)
+
+
+def twins(folder: Path, number: int, **options: Any) -> Rig:
+    """So many clients that are twice in one system, with the same VAT number."""
+    rig = make_rig(folder, ("a", "b"), **options)
+    valid = ("732829320", "552100554", "542051180", "775670417", "380129866", "562082909", "444608442")
+    for each in valid[:number]:
+        for _ in range(2):
+            rig.worlds["a"].add(name=f"Maison {each}", registration_number=each)
+    rig.settle()
+    return rig
+
+
+def test_duplicates_in_one_system_are_proposed(tmp_path: Path) -> None:
+    """Two active records of one system with one number are a proposal; released, one survives and the other is archived."""
+    rig = twins(tmp_path, 1)
+    (hold,) = rig.holds()
+    assert (hold.kind, len(rig.clients())) == (HoldKind.MERGE, 2)
+    assert rig.worlds["b"].ids() == []
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2")] == [False, True]
+    assert len(rig.worlds["b"].ids()) == 1
+    assert_complete(rig)
+
+
+def test_auto_merges_what_is_certain_and_nothing_else(tmp_path: Path) -> None:
+    """With merges = auto an equal valid number needs no person; two establishments of one company do."""
+    rig = twins(tmp_path, 1, merges="auto")
+    assert [row.merged_into for row in rig.clients()] == [None, "c1"]
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2")] == [False, True]
+    for siret in ("55210055400013", "55210055400021"):
+        rig.worlds["a"].add(name="Etablissement", registration_number=siret)
+    rig.settle()
+    assert [row.state for row in rig.clients()[2:]] == [ClientState.ACTIVE] * 2
+    assert rig.holds()[-1].state is HoldState.OPEN
+    assert_complete(rig)
+
+
+def test_a_merge_taken_back_is_not_made_again_by_itself(tmp_path: Path) -> None:
+    """What a person took apart stays so, although the evidence is certain."""
+    rig = twins(tmp_path, 1, merges="auto")
+    rig.operate().unmerge("c2")
+    for _ in range(3):
+        rig.cycle()
+    assert [row.merged_into for row in rig.clients()] == [None, None]
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2")] == [False, False]
+
+
+def test_too_many_merges_at_once_are_held_as_one_set(tmp_path: Path) -> None:
+    """Over the limit nothing is merged; the set is one hold, and releasing it merges exactly it."""
+    rig = twins(tmp_path, 3, merges="auto", brakes={BrakeKind.MERGES: Brake(2, 0.1)})
+    (hold,) = [each for each in rig.holds() if each.state is HoldState.OPEN]
+    assert (hold.kind, len(hold.items)) == (HoldKind.BRAKE, 3)
+    assert merges(rig) == []
+    assert rig.worlds["b"].ids() == []
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert len(merges(rig)) == 3
+    assert [rig.worlds["a"].record(each)["archived"] for each in rig.worlds["a"].ids()] == [False, True] * 3
+    assert_complete(rig)
+
+
+def test_too_many_changed_ids_at_once_are_held_as_one_set(tmp_path: Path) -> None:
+    """Records that are replaced by others in great number are held as unlinks; the set is released by its name."""
+    rig = twins(tmp_path, 0, brakes={BrakeKind.UNLINKS: Brake(2, 0.1)})
+    for number in range(4):
+        rig.worlds["a"].add(name=f"Nom {chr(65 + number)}", email=f"n{number}@n.example")
+    rig.settle()
+    for number in range(4):
+        rig.worlds["a"].remove(str(number + 1))
+        rig.worlds["a"].add(name=f"Nom {chr(65 + number)}", email=f"n{number}@n.example")
+    for _ in range(4):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert {item["kind"] for item in hold.items} == {"unlinks"}
+    assert all(links(rig)["a", str(number)].state is LinkState.LINKED for number in range(1, 5))
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert all(links(rig)["a", str(number)].state is LinkState.GONE for number in range(1, 5))
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 4
+    assert_complete(rig)
+
+
+def test_apart_survives_a_third_record(tmp_path: Path) -> None:
+    """A new record that matches two clients kept apart joins neither, and no release brings the two together."""
+    rig = make_rig(tmp_path, ("a", "b", "c"))
+    rig.worlds["a"].add(name="ACME", vat_number=FIRST)
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+    rig.settle()
+    rig.operate().apart("c1", "c2")
+    rig.worlds["b"].add(name="Boulangerie Durand", email="b@durand.example", vat_number=FIRST)
+    rig.settle()
+    held = [
+        each for each in rig.holds() if each.state is HoldState.OPEN and each.kind in (HoldKind.LINK, HoldKind.MERGE)
+    ]
+    assert held
+    with pytest.raises(UsageError, match="kept apart"):
+        rig.operate().release(held[0].hold)
+    assert [row.merged_into for row in rig.clients()] == [None] * 3
+    rig.operate().merge("c1", "c3")
+    rig.settle()
+    with pytest.raises(UsageError, match="kept apart"):
+        rig.operate().merge("c1", "c2")
+    assert all(each.state is not HoldState.OPEN for each in rig.holds())
+    assert_complete(rig)
