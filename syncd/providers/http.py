@@ -15,8 +15,7 @@ What an outcome becomes (a login counts as a read whose refusals are `Unauthoris
     403                                                       Unauthorised for a read, Rejected for a write
     404, 410                                                  Gone where `external_id` names a record; else Malformed (read), Rejected (write)
     409                                                       Duplicate where the system names the other record, else Rejected
-    301, 308 to the same place under another id               Gone, with that id, for the read of a record
-    other 3xx                                                 Malformed for a read, UnknownOutcome for a write; never followed
+    3xx                                                       Gone where a record moved for good to another id; else as a 2xx that is no JSON
     other 4xx                                                 Rejected
     2xx that is no JSON within the limits                     Malformed for a read, UnknownOutcome for a write
 
@@ -317,11 +316,10 @@ class Http:
         path: starts with `/`, ids in it made by `segment`, joined to the base URL; with `base` (a full URL, such as the
         auth_url) it may be empty. json, form: the body; json is sent as application/json unless `headers` name another
         type. good: statuses that are an answer. authorised: False for a login: no credentials are sent, it is repeated like
-        a read, and its refusal is `Unauthorised`. operation: what this is, in a word, for errors. external_id: the record
-        it is about: only then 404 and 410 mean `Gone`.
+        a read, and its refusal is `Unauthorised`. operation: a word for errors. external_id: only with it 404 and 410 are `Gone`.
         """
-        named = operation or method.lower()
-        question = Question(self._who, method, named, external_id, authorised, good, explain, path)
+        name = operation or method.lower()
+        question = Question(self._who, method, name, external_id, authorised, good, explain, path)
         url = self._url(question, path, query, base)
         content, media_type = self._content(question, json, form)
         own = {name.lower(): value for name, value in headers.items()}
