@@ -59,8 +59,11 @@ lock: setup ## Resolve pyproject.toml anew into requirements.lock and requiremen
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --constraint requirements.lock --output-file requirements-runtime.lock
 
-simulate: setup ## Run SEEDS=2000 START=1 simulated lives of a tenant, more than the tests do
+simulate: setup ## Run SEEDS=2000 START=1 simulated lives, die at every point of the small ones, and make every defect
 	$(BIN)/python -m tests.simulation $(SEEDS) $(START) 0
+	$(BIN)/python -m tests.simulation 100 $(START) 0 --store sqlite
+	$(BIN)/python -m tests.simulation.crashes
+	$(BIN)/python -m tests.simulation.defects
 
 system: setup ## Run the process against every fault and switch, on both databases, and kill it at every request
 	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system

@@ -150,11 +150,15 @@ def _with_unanswered(link: LinkRow, record: RecordRow, golden: Mapping[str, Valu
     """The link, with what writes of ours whose answers were lost turn out to have done: it was agreed, and is nobody's edit."""
     sent = record.memory.get(SENT)
     bases = dict(link.bases)
-    for unit, value in sent.items() if isinstance(sent, Mapping) else ():
+    for unit, values in sent.items() if isinstance(sent, Mapping) else ():
         shown, base = unit_value(record.fields, unit), bases.get(unit, Base())
         same = scope.systems[link.system].same(unit, golden)
-        if shown is not UNKNOWN and not (base.seen is not UNKNOWN and same(shown, base.seen)) and same(shown, value):
-            bases[unit] = replace(base, seen=shown, agreed=value)
+        if shown is UNKNOWN or (base.seen is not UNKNOWN and same(shown, base.seen)):
+            continue
+        for value in reversed(values):
+            if same(shown, value):
+                bases[unit] = replace(base, seen=shown, agreed=value)
+                break
     return link if bases == link.bases else replace(link, bases=bases)
 
 

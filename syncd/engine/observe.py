@@ -31,7 +31,10 @@ EARLIER = "_earlier"
 """Key in a record's memory: what its fields showed before they changed, {field: [[value, until when (ISO)], ...]}."""
 
 SENT = "_sent"
-"""Key in a record's memory: what writes had told whose answers were lost, {unit: value}. Where the record shows it, it is no edit."""
+"""Key in a record's memory: what writes had told whose answers were lost, {unit: [value, ...]}. Where the record shows one, it is no edit."""
+
+SENT_VALUES_MAX = 4
+"""Unanswered values of one unit that are remembered; a later one may never have left, so that the earlier ones still count."""
 
 MOVED_TO = "_moved_to"
 """Key in a record's memory: the id to which its system sent whoever asked for it."""
@@ -220,21 +223,25 @@ def _earlier(old: RecordRow, fields: Fields, now: datetime) -> dict[str, list[li
     return kept
 
 
-def _still_sent(system: System, sent: Mapping[str, Value], old: Fields, new: Fields) -> dict[str, Value]:
+def _still_sent(system: System, sent: Mapping[str, list[Value]], old: Fields, new: Fields) -> dict[str, list[Value]]:
     """What may still come of unanswered writes: what was shown once and then changed again has come already."""
 
     def came(unit: str, value: Value) -> bool:
         before, after = unit_value(old, unit), unit_value(new, unit)
         return before is not UNKNOWN and before != after and system.same(unit, old)(before, value)
 
-    return {unit: value for unit, value in sent.items() if not came(unit, value)}
+    left = {unit: [value for value in values if not came(unit, value)] for unit, values in sent.items()}
+    return {unit: values for unit, values in left.items() if values}
 
 
 def sent_memory(memory: Mapping[str, Any], told: Mapping[str, Value], *, answered: bool) -> dict[str, Any]:
     """A record's memory after a write that told `told` (unit -> value): kept in mind where its answer was lost."""
     before = memory.get(SENT)
-    rest = {unit: value for unit, value in before.items() if unit not in told} if isinstance(before, Mapping) else {}
-    return {**memory, SENT: rest if answered else {**rest, **told}}
+    kept = {unit: list(values) for unit, values in before.items()} if isinstance(before, Mapping) else {}
+    for unit, value in told.items():
+        earlier = [] if answered else [each for each in kept.get(unit, []) if each != value]
+        kept[unit] = [] if answered else [*earlier, value][-SENT_VALUES_MAX:]
+    return {**memory, SENT: {unit: values for unit, values in kept.items() if values}}
 
 
 def written_memory(at: datetime) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Run many seeds: `python -m tests.simulation SEEDS [START [JOBS]]`. Every failure prints its seed, its plan and its timeline."""
+"""Run many seeds: `python -m tests.simulation SEEDS [START [JOBS]]`; `--store sqlite` on the real store. Every failure prints its seed, its plan and its timeline."""
 
 from __future__ import annotations
 
+import argparse
+import functools
 import logging
 import multiprocessing
 import os
@@ -20,9 +22,9 @@ def silence() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def one(seed: int) -> tuple[int, str | None, Counter[str]]:
+def one(seed: int, store: str = "ledger") -> tuple[int, str | None, Counter[str]]:
     """Live one seed: what was violated, if anything, and some figures."""
-    life = Life(make_plan(seed))
+    life = Life(make_plan(seed), store=store)
     found: str | None = None
     try:
         life.run()
@@ -91,26 +93,32 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["show"]:
         sys.stdout.write(timeline(int(arguments[1])) + "\n")
         return 0
-    seeds, start, jobs = (
-        (int(text) for text in [*arguments, "1000", "1", "0"][:3]) if len(arguments) < 3 else map(int, arguments[:3])
-    )
-    jobs = jobs or os.cpu_count() or 1
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Live many seeds, and judge them.")
+    parser.add_argument("seeds", type=int, nargs="?", default=1000, help="how many")
+    parser.add_argument("start", type=int, nargs="?", default=1, help="the first")
+    parser.add_argument("jobs", type=int, nargs="?", default=0, help="processes; 0: one per core")
+    parser.add_argument("--store", choices=("ledger", "sqlite"), default="ledger", help="in memory, or the real one")
+    parser.add_argument("--until-failure", action="store_true", help="stop at the first violation")
+    asked = parser.parse_args(arguments)
+    jobs = asked.jobs or os.cpu_count() or 1
     began = time.monotonic()
     figures: Counter[str] = Counter()
-    failed: list[tuple[int, str]] = []
+    failed: list[int] = []
+    live = functools.partial(one, store=asked.store)
     with multiprocessing.Pool(jobs, initializer=silence) as pool:
-        for seed, found, counted in pool.imap_unordered(one, range(start, start + seeds), chunksize=4):
+        for seed, found, counted in pool.imap_unordered(live, range(asked.start, asked.start + asked.seeds), 4):
             figures += counted
             if found is not None:
-                failed.append((seed, found))
+                failed.append(seed)
                 sys.stdout.write(f"seed {seed}: {found}\n")
                 sys.stdout.flush()
+                if asked.until_failure:
+                    break
     seconds = time.monotonic() - began
     if failed and os.environ.get("TIMELINE"):
-        sys.stdout.write(timeline(min(failed)[0]) + "\n")
-    sys.stdout.write(
-        f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {seeds / seconds / jobs:.1f} seeds/s/core\n"
-    )
+        sys.stdout.write(timeline(min(failed)) + "\n")
+    rate = figures["seeds"] / seconds / jobs
+    sys.stdout.write(f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {rate:.1f} seeds/s/core\n")
     return 1 if failed else 0
 
 

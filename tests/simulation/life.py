@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from syncd.core.model import Action, BrakeKind
 from syncd.engine import CycleReport, Engine
 from syncd.errors import (
     Malformed,
@@ -28,7 +29,7 @@ from syncd.errors import (
 )
 from syncd.providers import Settings
 from syncd.providers.memory import Call, Snapshot, World, forget, world
-from syncd.store import open_store
+from syncd.store import HoldKind, HoldState, LinkState, WriteState, open_store
 from tests.simulation.ledger import Disk, LedgerStore
 from tests.simulation.operator import Person
 from tests.simulation.oracle import Facts, Oracle, Violation
@@ -43,6 +44,15 @@ CONVERGE_CYCLES = 3
 QUIET_CYCLES = 2
 """Cycles after that in which nothing may happen."""
 CALLS_MAX = 20_000
+LIES = (
+    Listing(drop=1),
+    Listing(repeat=True),
+    Listing(total=1),
+    Listing(empty=True),
+    Listing(oldest=1, total=-1),
+    Listing(oldest=1, total=-1),
+)
+"""How listings lie."""
 
 
 class Crash(BaseException):
@@ -93,6 +103,8 @@ class Life:
         self.person = Person(self, self._rng["operator"])
         self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""  # noqa: S108
         self._disk = Disk()
+        self._gone: set[tuple[str, str]] = set()
+        self._lies: dict[str, Listing] = {}
         self._snapshots: dict[str, tuple[datetime, Snapshot]] = {}
         self._watch()
 
@@ -135,18 +147,8 @@ class Life:
             for name, system in self.engine.systems.items():
                 line = system.provider
                 assert isinstance(line, Line)
-                line.listing = None
-                if self.plan.has("lying_lists") and rng.random() < 0.2:  # noqa: PLR2004
-                    lie = (
-                        Listing(drop=1),
-                        Listing(repeat=True),
-                        Listing(total=1),
-                        Listing(empty=True),
-                        Listing(oldest=1, total=-1),
-                    )
-                    line.listing = rng.choice(lie)
-                    if not self._can_be_seen_through(name, line.listing):
-                        line.listing = None
+                line.listing = self._lie(name, rng) if self.plan.has("lying_lists") else None
+                if line.listing is not None:
                     self.tell(f"the next listing of {name} lies: {line.listing}")
         for name, each in self.worlds.items():
             if self.plan.has("strangers"):
@@ -156,6 +158,20 @@ class Life:
                     self._swap_back(name, each)
             if self.plan.has("stale_lists"):
                 self._age(name, each, rng)
+
+    def _lie(self, name: str, rng: Random) -> Listing | None:
+        """How the next listing of a system lies, if it does: one that leaves out the oldest record may do so for a while."""
+        last = self._lies.pop(name, None)
+        if last is not None and last.oldest and rng.random() < 0.85:  # noqa: PLR2004
+            lie = last
+        elif rng.random() < 0.2:  # noqa: PLR2004
+            lie = rng.choice(LIES)
+        else:
+            return None
+        if not self._can_be_seen_through(name, lie):
+            return None
+        self._lies[name] = lie
+        return lie
 
     def _can_be_seen_through(self, name: str, lie: Listing) -> bool:
         """Whether the lie leaves a trace: what was never seen, nobody can miss."""
@@ -216,10 +232,52 @@ class Life:
                 continue
             with self.engine.store.reading() as tx:
                 links = tx.links_of([row.client for row in tx.clients()])
+                self._judge_holds(tx)
+                self._judge_deletes(tx)
             self.oracle.ended({(link.system, link.external_id) for mine in links.values() for link in mine})
             self.reports.append(report)
             self.tell(f"-- {[(each.system, each.walk, each.writes, each.reason) for each in report.systems]}")
             return report
+
+    def _judge_holds(self, tx: Any) -> None:
+        """What an open hold names has not reached the golden record. Only values that nobody types twice can tell."""
+        holds = tx.holds(None)
+        for hold in holds:
+            for item in hold.items if hold.kind is HoldKind.BRAKE and hold.state is HoldState.OPEN else ():
+                if item["field"] not in ("email", "phone", "details", "payment_terms_days") or item["value"] is None:
+                    continue
+                if tx.client(item["client"]).fields.get(item["field"]) == item["value"]:
+                    message = f"{hold.hold} holds {item['field']} of {item['client']} back, and golden has it: {item}"
+                    raise Violation(message)
+        asked = [hold for hold in holds if hold.kind is HoldKind.LOSSY]
+        for unit, text in self.users.cut:
+            owners = [row.client for row in tx.clients() if row.fields.get(unit) == text]
+            if owners and not any(hold.items[0]["field"] == unit and text in str(hold.items) for hold in asked):
+                message = f"{unit} of {owners} became {text!r}, the shortened form of a text that its system had cut"
+                raise Violation(message)
+
+    def _judge_deletes(self, tx: Any) -> None:
+        """No more records are taken for deleted at once than the brake lets through, or a person released."""
+        limit = self.plan.policy.brake(BrakeKind.DELETES)
+        gone = {
+            (link.system, link.external_id)
+            for mine in tx.links_of([row.client for row in tx.clients()]).values()
+            for link in mine
+            if link.state is LinkState.GONE
+        }
+        released = {
+            (item.get("system"), item.get("external_id"))
+            for hold in tx.holds(None)
+            if hold.kind is HoldKind.BRAKE and hold.state in (HoldState.RELEASED, HoldState.DONE)
+            for item in hold.items
+        }
+        for name in self.worlds:
+            new = [ref for ref in gone - self._gone - released - self.oracle.syncd_removed if ref[0] == name]
+            records = tx.count_records(name) + len(new)
+            if len(new) > limit.count and len(new) > limit.share * records:
+                message = f"{new} were taken for deleted at once, of {records} records; the limit is {limit}"
+                raise Violation(message)
+        self._gone = gone
 
     def _boot(self) -> None:
         self._stack = stack = ExitStack()
@@ -401,7 +459,24 @@ class Life:
 
     def _created(self, name: str, external_id: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         self.tell(f"   {name}: created {external_id} {dict(wanted)}")
+        self._judge_create(name)
         self.oracle.syncd_created(name, external_id, raw)
+
+    def _judge_create(self, name: str) -> None:
+        """Nothing is made for a client of which a person has yet to say whether it is another one."""
+        if self.engine is None or self.oracle.late:
+            return
+        with self.engine.store.reading() as tx:
+            doubtful = {
+                item.get("client")
+                for hold in tx.holds(HoldState.OPEN)
+                if hold.kind in (HoldKind.LINK, HoldKind.MERGE)
+                for item in hold.items
+            }
+            made = [row.client for row in tx.writes([WriteState.SENDING], system=name) if row.action is Action.CREATE]
+        if doubtful.intersection(made):
+            message = f"{made} was created in {name}, and a person was asked whether it is another client"
+            raise Violation(message)
 
     def _updated(
         self,

@@ -56,7 +56,6 @@ class Plan:
     cycles: int
     step_seconds: float
     crashes: int
-    stores: str = "ledger"
     modes: Mapping[str, Mode] = field(default_factory=dict)
 
     def has(self, trouble: str) -> bool:
@@ -72,6 +71,8 @@ def make_plan(seed: int) -> Plan:
     characters = {name: rng.choice(("full", *kinds)) for name in names}
     characters[rng.choice(names)] = "full"
     troubles = frozenset(each for each in TROUBLES if rng.random() < SHARE.get(each, 0.5))
+    if "shortened" in troubles and (others := [name for name in names if characters[name] == "full"][1:]):
+        characters[others[0]] = "cutting"
     if rng.random() < 0.1:  # noqa: PLR2004
         troubles &= {"edits_during", "operator", "archives"}
     timing = TIMED if rng.random() < 0.7 or troubles & {"late_commits", "stale_lists"} else INSTANT  # noqa: PLR2004

@@ -112,7 +112,7 @@ def parts_held(profile: Profile, unit: str) -> tuple[str, ...]:
     return tuple(part for part in parts if profile.spec(part).read)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Listing:
     """How the next listing lies.
 
@@ -163,13 +163,14 @@ class Line(Memory):
             yield page
 
     def _lying(self, pages: Iterator[Page], lie: Listing) -> Iterator[Page]:
+        oldest = lie.oldest
         for page in pages:
             total = None if page.total is None else page.total + lie.total
             if lie.empty:
                 yield Page([], page.number, None if page.total is None else 0, last=True)
                 return
-            if lie.oldest:
-                page, lie.oldest = replace(page, records=list(page.records)[lie.oldest :]), 0
+            if oldest:
+                page, oldest = replace(page, records=list(page.records)[oldest:]), 0  # noqa: PLW2901
             if page.last and lie.drop:
                 yield replace(page, records=list(page.records)[: -lie.drop], total=total)
                 return

@@ -26,3 +26,11 @@ def test_a_life_keeps_every_promise(seed: int) -> None:
     _, violation, figures = one(seed)
     assert violation is None, f"{violation}\n{timeline(seed)[-6000:]}"
     assert figures["cycles"] > 0
+
+
+@pytest.mark.parametrize("seed", [7, 21, 39])
+def test_a_life_on_the_real_store_is_the_same_life(seed: int) -> None:
+    """The store in memory that most lives are lived on behaves as the one on disk: the same cycles, writes and points."""
+    on_disk = one(seed, "sqlite")
+    assert on_disk[1] is None
+    assert on_disk == one(seed)

@@ -29,6 +29,7 @@ class Users:
         self.plan = plan
         self.tell = tell
         self.clients = 0
+        self.cut: list[tuple[str, str]] = []
         self.poisoned: set[tuple[str, str]] = set()
 
     # -- what they do ----------------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ class Users:
         if self.plan.has("poison"):
             chances.append((1, lambda: self.poison(where, record)))
         if self.plan.has("shortened"):
-            chances.append((2, lambda: self.shorten(where, record)))
+            chances.append((3, lambda: self.shorten(where, record)))
         self.rng.choices([act for _, act in chances], [weight for weight, _ in chances])[0]()
 
     def between(self) -> None:
@@ -144,13 +145,24 @@ class Users:
                 self._type(system, external_id, {unit: value})
 
     def shorten(self, system: str, external_id: str) -> None:
-        """The end of a text is taken off."""
+        """The end of a text is taken off; where a system shows a cut one, it is that."""
         unit = self.rng.choice(["name", "details"])
+        cut = [ref for ref in self._refs() if self._is_cut(*ref, unit)]
+        system, external_id = self.rng.choice(cut) if cut else (system, external_id)
         if "name" not in self._units(system, external_id):
             return
         shown = self._shown(system, external_id, unit)
         if unit in self._units(system, external_id) and isinstance(shown, str) and len(shown) > 6:  # noqa: PLR2004
-            self._type(system, external_id, {unit: shown[:-2].strip()})
+            text = shown[:-2].strip()
+            if cut:
+                self.cut.append((unit, text))
+            self._type(system, external_id, {unit: text})
+
+    def _is_cut(self, system: str, external_id: str, unit: str) -> bool:
+        """Whether a record shows less of a text than was typed elsewhere."""
+        shown, source = self._shown(system, external_id, unit), self.oracle.shown.get((system, external_id, unit))
+        full = self.oracle.edits[source].value if source is not None else None
+        return isinstance(full, str) and isinstance(shown, str) and len(full) > len(shown)
 
     def touch(self, system: str, external_id: str) -> None:
         """Something is typed that no field maps."""
