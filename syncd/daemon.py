@@ -22,6 +22,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from syncd import log, systemd
 from syncd.config import ServiceConfig, TenantConfig, fingerprint, load
 from syncd.engine import CycleReport
+from syncd.engine.retention import purge
 from syncd.errors import ConfigError, Fenced, StoreError, SyncdError
 from syncd.tenant import Tenant, open_tenant
 
@@ -103,6 +104,7 @@ class Lane:
                 if due and not self._stop.is_set():
                     report = tenant.engine.cycle(due)
                     self.ready = True
+                    purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
                     self._look_on(tenant, report)
 
     def _look_on(self, tenant: Tenant, report: CycleReport) -> None:
@@ -243,7 +245,7 @@ def _same(lane: Lane, wanted: TenantConfig | None, service: ServiceConfig) -> bo
 
 
 def _plain(config: TenantConfig) -> tuple[object, ...]:
-    return (config.policy.digest, config.systems, dict(config.poll_seconds))
+    return (config.policy.digest, config.systems, dict(config.poll_seconds), config.notify, config.policy.retention)
 
 
 def _left(deadline: datetime) -> float:

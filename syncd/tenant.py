@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class Tenant:
     """Everything that belongs to one tenant; nothing of it is shared with another."""
 
+    service: ServiceConfig
     config: TenantConfig
     store: Store
     providers: Mapping[str, providers.Provider]
@@ -94,7 +95,7 @@ def open_tenant(
         sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
         stopped=stopping.is_set,
     )
-    return Tenant(config, store, connected, engine, stopping, doors)
+    return Tenant(service, config, store, connected, engine, stopping, doors)
 
 
 def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> tuple[providers.Provider, Http]:

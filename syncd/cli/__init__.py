@@ -55,6 +55,7 @@ front.places = {
     "erase": "erasing:erase_command",
     "log": "logs:log_command",
     "db": "database:db",
+    "config": "configuring:config_command",
     "run": "service:run",
     "sandbox": "play:sandbox",
     "demo": "demo:demo",

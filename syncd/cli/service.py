@@ -11,7 +11,10 @@ from syncd.cli import output
 from syncd.cli.frame import Call, options
 from syncd.config import find_folder, load
 from syncd.daemon import Daemon
+from syncd.engine import CycleReport
+from syncd.notify import Notifier
 from syncd.report.gauges import gauges
+from syncd.tenant import Tenant
 from syncd.web.metrics import Metrics
 
 
@@ -29,7 +32,8 @@ def run(call: Call) -> int:
     service = load(folder).service
     log.configure(service.log_level, service.log_format, service.log_file)
     log.log_crashes()
-    daemon = Daemon(folder, on_cycle=lambda tenant, cycle: metrics.observe(gauges(tenant, cycle)))
+    daemon = Daemon(folder, on_cycle=lambda tenant, cycle: look_on(tenant, cycle, metrics, notifier))
+    notifier = Notifier(lambda tenant: tenant.service.notify)
     metrics = Metrics(daemon.health)
     server = web.Server(service.web_listen, web.application(daemon.health, metrics)) if service.web_listen else None
     if server is not None and not server.start():
@@ -37,6 +41,7 @@ def run(call: Call) -> int:
     try:
         code = daemon.run()
     finally:
+        notifier.close()
         if server is not None:
             server.stop()
     if daemon.slow:
@@ -44,3 +49,10 @@ def run(call: Call) -> int:
         log.close()
         os._exit(code)
     return code
+
+
+def look_on(tenant: Tenant, cycle: CycleReport, metrics: Metrics, notifier: Notifier) -> None:
+    """What is counted after a cycle, and whom it is told."""
+    now = gauges(tenant, cycle)
+    metrics.observe(now)
+    notifier.observe(tenant, now)

@@ -16,10 +16,20 @@ from pathlib import Path
 
 from syncd.config.files import find_folder, fingerprint, tenant_files
 from syncd.config.service import ServiceConfig, load_service
+from syncd.config.telling import NotifyConfig
 from syncd.config.tenants import Surroundings, TenantConfig, load_tenant
 from syncd.errors import ConfigError
 
-__all__ = ["Loaded", "ServiceConfig", "TenantConfig", "find_folder", "fingerprint", "load", "load_strict"]
+__all__ = [
+    "Loaded",
+    "NotifyConfig",
+    "ServiceConfig",
+    "TenantConfig",
+    "find_folder",
+    "fingerprint",
+    "load",
+    "load_strict",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from syncd import log
-from syncd.config import files, secret
+from syncd.config import files, secret, telling
 from syncd.config.problems import Problems
 from syncd.config.shape import Environment, Service
+from syncd.config.telling import NotifyConfig
 
 _SQLITE: Final = "sqlite:///"
 
@@ -35,6 +36,7 @@ class ServiceConfig:
     log_file: Path | None = None
     web_listen: str = ""
     allow_insecure_loopback: bool = False
+    notify: NotifyConfig | None = None
 
 
 def load_service(folder: Path) -> tuple[ServiceConfig, list[str]]:
@@ -61,6 +63,13 @@ def load_service(folder: Path) -> tuple[ServiceConfig, list[str]]:
         log_file=_beside(folder, keys.log.file) if keys.log.file else None,
         web_listen=keys.web.listen,
         allow_insecure_loopback=keys.limits.allow_insecure_loopback,
+        notify=telling.notify(
+            keys.notify,
+            os.environ,
+            in_file,
+            insecure_loopback=keys.limits.allow_insecure_loopback,
+            warn=lambda _: None,
+        ),
     )
     return config, [*in_file.lines, *in_environment.lines]
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from babel import Locale, UnknownLocaleError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from syncd.core.matching import WEIGHT_LIMIT
@@ -24,11 +24,21 @@ RESERVED_SYSTEMS: Final = frozenset({"golden", "base", "operator"})
 """Words that commands and logs use for something that is no system."""
 
 MAX_DURATION_SECONDS: Final = 365 * 86400.0
+MAX_RETENTION_DAYS: Final = 3650
 MAX_TIMEOUT_SECONDS: Final = 3600.0
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DAYS: Final = re.compile(r"([0-9]{1,4})d")
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_RETENTION_FORMS: Final = f'"for ever", or days in quotes such as "90d", from "1d" to "{MAX_RETENTION_DAYS}d"'
 _DURATION_FORMS: Final = 'a time in quotes such as "200ms", "30s", "5m", "2h" or "1d", at most "365d"'
+
+_DURATION_SCHEMA: Final = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "description": _DURATION_FORMS}
+_RETENTION_SCHEMA: Final = {
+    "type": "string",
+    "pattern": f"^(for ever|{_DAYS.pattern})$",
+    "description": _RETENTION_FORMS,
+}
 
 
 def seconds(text: object) -> float:
@@ -40,6 +50,16 @@ def seconds(text: object) -> float:
     if value > MAX_DURATION_SECONDS:
         raise ValueError(_DURATION_FORMS)
     return value
+
+
+def _retention(text: object) -> float | None:
+    """Seconds to keep something; None for "for ever". Raises ValueError with what is allowed."""
+    match = _DAYS.fullmatch(text) if isinstance(text, str) else None
+    if text == "for ever":
+        return None
+    if match is None or not 1 <= int(match[1]) <= MAX_RETENTION_DAYS:
+        raise ValueError(_RETENTION_FORMS)
+    return int(match[1]) * 86_400.0
 
 
 def _timeout(value: float) -> float:
@@ -119,8 +139,9 @@ def _database(text: str) -> str:
     return text
 
 
-Duration = Annotated[float, BeforeValidator(seconds)]
-Timeout = Annotated[float, BeforeValidator(seconds), AfterValidator(_timeout)]
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema(_DURATION_SCHEMA)]
+Kept = Annotated[float | None, BeforeValidator(_retention), WithJsonSchema(_RETENTION_SCHEMA)]
+Timeout = Annotated[float, BeforeValidator(seconds), AfterValidator(_timeout), WithJsonSchema(_DURATION_SCHEMA)]
 SystemName = Annotated[str, Field(min_length=1, max_length=63)]
 OnDelete = Literal["archive", "ignore", "delete"]
 
@@ -149,6 +170,21 @@ class Limits(_Strict):
     allow_insecure_loopback: bool = False
 
 
+Told = Literal["paused", "brake", "first_run", "conflict", "stale", "budget"]
+TOLD: Final[list[Told]] = ["paused", "brake", "first_run", "conflict", "stale", "budget"]
+
+
+class Notify(_Strict):
+    """Section [notify] of either file; the tenant's replaces the service's."""
+
+    command: list[Annotated[str, Field(min_length=1)]] = []
+    webhook: str = ""
+    on: list[Told] = TOLD
+    conflict_age: Duration = 86_400.0
+    stale_after: Duration = 3_600.0
+    budget_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
+
+
 class Service(_Strict):
     """syncd.toml."""
 
@@ -156,6 +192,7 @@ class Service(_Strict):
     log: Log = Log()
     web: Web = Web()
     limits: Limits = Limits()
+    notify: Notify | None = None
 
 
 class Environment(Service, BaseSettings):
@@ -276,6 +313,15 @@ class MatchingKeys(_Strict):
     fields: dict[str, FurtherField] = {}
 
 
+class Retention(_Strict):
+    """Section [retention]: how long what is over is kept."""
+
+    walks: Kept = 90 * 86_400.0
+    writes: Kept = None
+    conflicts: Kept = None
+    history: Kept = None
+
+
 class TenantFile(_Strict):
     """tenants/NAME.toml."""
 
@@ -286,3 +332,5 @@ class TenantFile(_Strict):
     brakes: Brakes = Brakes()
     timing: Timings = Timings()
     matching: MatchingKeys = MatchingKeys()
+    retention: Retention = Retention()
+    notify: Notify | None = None

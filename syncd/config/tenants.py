@@ -17,10 +17,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from syncd import providers
-from syncd.config import files, secret
+from syncd.config import files, secret, telling
 from syncd.config.matching import check_matching, matching_of
 from syncd.config.problems import Problems, dotted, shown, unknown
 from syncd.config.shape import NAME, RESERVED_SYSTEMS, FieldRule, System, TenantFile, url_fault
+from syncd.config.telling import NotifyConfig
 from syncd.core.model import (
     FIELDS,
     UNITS,
@@ -31,6 +32,7 @@ from syncd.core.model import (
     Fields,
     Mode,
     Policy,
+    Retention,
     Rule,
     SystemPolicy,
     Timing,
@@ -55,6 +57,7 @@ class TenantConfig:
     """One tenant, ready to be put together. Systems in order of trust, in `policy` and `systems` alike.
 
     enabled: a disabled tenant is validated, except for its secrets, and never run. poll_seconds: system -> pause between pulls.
+    notify: who is told, None where the service's section counts.
     """
 
     name: str
@@ -63,6 +66,7 @@ class TenantConfig:
     systems: tuple[providers.Settings, ...]
     poll_seconds: Mapping[str, float]
     file: Path
+    notify: NotifyConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,14 @@ def load_tenant(path: Path, around: Surroundings) -> tuple[TenantConfig | None, 
     for name, rule in file.fields.items():
         _check_rule(name, rule, file, set(names), problems)
     check_matching(file.matching, problems)
+    told = telling.notify(
+        file.notify,
+        around.environment,
+        problems,
+        insecure_loopback=around.insecure_loopback,
+        warn=around.warn,
+        resolve=file.tenant.enabled,
+    )
     if problems.lines:
         return None, problems.lines
     tenant = TenantConfig(
@@ -102,6 +114,7 @@ def load_tenant(path: Path, around: Surroundings) -> tuple[TenantConfig | None, 
         systems=tuple(reading.settings() for reading in readings.values()),
         poll_seconds={name: system.poll for name, system in file.systems.items()},
         file=path,
+        notify=told,
     )
     return tenant, []
 
@@ -393,6 +406,12 @@ def _policy(
             settle_seconds=file.timing.settle,
         ),
         matching=matching_of(file.matching),
+        retention=Retention(
+            walks_seconds=file.retention.walks,
+            writes_seconds=file.retention.writes,
+            conflicts_seconds=file.retention.conflicts,
+            history_seconds=file.retention.history,
+        ),
         write_budget=file.brakes.write_budget.writes,
         write_budget_cycles=file.brakes.write_budget.cycles,
         digest=_digest(name, file, readings),

@@ -277,6 +277,16 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is over is kept, in seconds; None for ever."""
+
+    walks_seconds: float | None = None
+    writes_seconds: float | None = None
+    conflicts_seconds: float | None = None
+    history_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SystemPolicy:
     """What the tenant allows in one system. on_delete: archive | ignore | delete. only: which clients take part."""
 
@@ -301,6 +311,7 @@ class Policy:
     brakes: Mapping[BrakeKind, Brake] = dataclass_field(default_factory=dict)
     timing: Timing = Timing()
     matching: Matching = MATCHING
+    retention: Retention = Retention()
     write_budget: int = 3
     write_budget_cycles: int = 10
     digest: str = ""

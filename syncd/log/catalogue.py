@@ -72,6 +72,9 @@ EVENTS: Final[dict[str, str]] = {
     "store_upgraded": "A tenant's store was brought to the current schema.",
     "store_busy": "Another syncd works on a tenant's store.",
     "fenced": "A newer process took over a tenant's store; this one stops working on it.",
+    "notified": "A person was told of something, or that it is over.",
+    "notify_failed": "A notification could not be delivered; it is tried again with the next cycle.",
+    "purged": "What was over and older than `[retention]` says was deleted from the store.",
     "operator_act": "A person used a command that changes something.",
     "erased": "A client was erased everywhere and is suppressed.",
 }

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from syncd.engine import CycleReport
-from syncd.store import StandingState, SystemState
+from syncd.store import HoldKind, HoldState, StandingState, SystemState
 from syncd.tenant import Tenant
+
+URGENT: Final = (HoldKind.BRAKE, HoldKind.FIRST_RUN)
+"""Holds that stop more than one client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class SystemGauges:
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """One tenant after a cycle. holds: kind -> (how many are open, since when the oldest)."""
+    """One tenant after a cycle. holds: kind -> (how many are open, since when the oldest). urgent_holds: (hold, kind, system)."""
 
     tenant: str
     at: datetime
@@ -41,6 +45,7 @@ class Gauges:
     conflicts_open: int
     oldest_conflict_at: datetime | None
     holds: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
+    urgent_holds: tuple[tuple[str, str, str | None], ...] = ()
 
 
 def gauges(tenant: Tenant, cycle: CycleReport) -> Gauges:
@@ -50,6 +55,7 @@ def gauges(tenant: Tenant, cycle: CycleReport) -> Gauges:
         outbox, complete = tx.count_open_writes(), tx.last_complete()
         conflicts, oldest = tx.count_open_conflicts()
         holds = tx.count_open_holds()
+        urgent = [hold for kind in URGENT if kind.value in holds for hold in tx.holds(HoldState.OPEN, kind=kind)]
         row = tx.cycle(cycle.cycle)
     now = tenant.engine.clock()
     systems = []
@@ -72,5 +78,6 @@ def gauges(tenant: Tenant, cycle: CycleReport) -> Gauges:
                 poll_seconds=tenant.config.poll_seconds.get(name, 0.0),
             )
         )
+    told = tuple((hold.hold, hold.kind.value, hold.system) for hold in urgent)
     started_at = row.started_at if row is not None else now
-    return Gauges(tenant.name, now, cycle, started_at, tuple(systems), conflicts, oldest, holds)
+    return Gauges(tenant.name, now, cycle, started_at, tuple(systems), conflicts, oldest, holds, told)

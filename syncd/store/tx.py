@@ -9,6 +9,7 @@ from syncd.store import journal as _journal
 from syncd.store import mirror as _mirror
 from syncd.store import outbox as _outbox
 from syncd.store import progress as _progress
+from syncd.store import retention as _retention
 from syncd.store.work import Work
 
 
@@ -104,3 +105,9 @@ class Tx(Work):
     count_open_holds = _gauges.count_open_holds
     count_present = _gauges.count_present
     last_complete = _gauges.last_complete
+
+    purge_walks = _retention.purge_walks
+    purge_cycles = _retention.purge_cycles
+    purge_writes = _retention.purge_writes
+    purge_conflicts = _retention.purge_conflicts
+    purge_history = _retention.purge_history

@@ -98,7 +98,7 @@ def test_shipped_files_name_every_key() -> None:
 
     service = (ROOT / "config" / "syncd.toml").read_text()
     tenant = (ROOT / "config" / "tenants" / "example.toml").read_text()
-    for model in (shape.Service, shape.Log, shape.Web, shape.Limits):
+    for model in (shape.Service, shape.Log, shape.Web, shape.Limits, shape.Notify):
         assert all(name in service for name in model.model_fields)
     for model in (
         shape.TenantFile,
@@ -108,6 +108,7 @@ def test_shipped_files_name_every_key() -> None:
         shape.Deletes,
         shape.Brakes,
         shape.Timings,
+        shape.Retention,
     ):
         assert all((field.alias or name) in tenant for name, field in model.model_fields.items())
     for model in (shape.BrakeLimit, shape.WriteBudget):
@@ -274,7 +275,7 @@ def test_wrong_environment_is_told_as_such(config, monkeypatch, name, value, exp
             'limits.allow_insecure_loopback: found "true"; allowed: true or false',
         ),
         ("log = 1", "log: found 1; allowed: a table"),
-        ("databse = 1", "databse: unknown key; allowed: database, limits, log, web; did you mean `database`?"),
+        ("databse = 1", "databse: unknown key; allowed: database, limits, log, notify, web; did you mean `database`?"),
         ("database = 1", "database: a value that is not shown; allowed: a text in quotes"),
         ('[web]\nlisten = "127.0.0.1:99999"', 'web.listen: found "127.0.0.1:99999"; allowed: "ADDRESS:PORT"'),
         ('database = "env:NOT_SET"', "database: environment variable NOT_SET is not set"),

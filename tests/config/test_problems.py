@@ -78,7 +78,7 @@ def test_key_of_a_system_is_refused(config, shop, text, expected) -> None:
     [
         (
             "[tenants]",
-            "tenants: unknown key; allowed: brakes, deletes, fields, matching, systems, tenant, timing; did you mean `tenant`?",
+            "tenants: unknown key; allowed: brakes, deletes, fields, matching, notify, retention, systems, tenant, timing; did you mean `tenant`?",
         ),
         ("tenant = 5", "tenant: found 5; allowed: a table"),
         ("brakes = [[1]]", "brakes: found a list of 1; allowed: a table"),
