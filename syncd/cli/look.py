@@ -110,6 +110,8 @@ def _show_client(document: Mapping[str, Any]) -> None:
     for row in document["standings"]:
         reason = f": {row['reason']}" if row["reason"] else ""
         output.say(f"  {row['system']}: {row['state']}{' (drift)' if row['drift'] else ''}{reason}")
+    for row in document["merges"]:
+        output.say(f"  {row['merge']}: {', '.join(row['losers'])} merged into {row['winner']} ({row['state']})")
     for row in document["conflicts"]:
         show_conflict(row)
     if document["writes"]:

@@ -85,7 +85,7 @@ def _carry_out(tx: Tx, hold: HoldRow, clients: Sequence[str], scope: Scope) -> i
     made = 0
     for loser in clients[1:]:
         try:
-            merging.join(
+            row = merging.join(
                 tx,
                 clients[0],
                 loser,
@@ -95,6 +95,7 @@ def _carry_out(tx: Tx, hold: HoldRow, clients: Sequence[str], scope: Scope) -> i
                 reason=f"{hold.hold}: {hold.reason}",
                 cycle=scope.cycle,
             )
+            merging.told(row, scope.cycle)
         except UsageError:  # an earlier one of this set has made them one, or another, already
             continue
         made += 1

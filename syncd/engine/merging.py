@@ -195,8 +195,14 @@ def join(
     }
     row = MergeRow(merge, kept.client, [gone.client], MergeState.RUNNING, now, actor, reason, snapshot)
     tx.put_merge(row)
+    return row
+
+
+def told(row: MergeRow, cycle: str | None = None) -> MergeRow:
+    """Log a merge that is committed, or is about to be."""
+    conflicts = len(row.snapshot["conflicts"])
     _log.info(
-        "clients_merged", client=kept.client, loser=gone.client, merge=merge, conflicts=len(conflicts), cycle=cycle
+        "clients_merged", client=row.winner, loser=row.losers[0], merge=row.merge, conflicts=conflicts, cycle=cycle
     )
     return row
 

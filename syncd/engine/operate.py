@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from syncd import log
 from syncd.core import normalize
 from syncd.core.model import UNKNOWN, Context, Value, is_group, kind_of, parts_of, unit_fields, unit_value
 from syncd.engine import merging, parting, trail
@@ -41,6 +42,8 @@ from syncd.store import (
 
 if TYPE_CHECKING:
     from syncd.store import Store, Tx
+
+_log = log.get("operate")
 
 
 class Operator:
@@ -183,15 +186,23 @@ class Operator:
     def merge(self, winner: str, loser: str) -> MergeRow:
         """Make two clients one; the winner keeps its id. UsageError where they cannot become one (see `merging.pair`)."""
         with self.store.writing(operator=True) as tx:
-            reason = "a person said that they are one"
-            return merging.join(
-                tx, winner, loser, context=self.context, actor=self.actor, now=self.clock(), reason=reason
-            )
+            return merging.told(self.merge_in(tx, winner, loser))
+
+    def merge_in(self, tx: Tx, winner: str, loser: str) -> MergeRow:
+        """The same within a transaction, such as a rehearsal."""
+        reason = "a person said that they are one"
+        return merging.join(tx, winner, loser, context=self.context, actor=self.actor, now=self.clock(), reason=reason)
 
     def unmerge(self, client: str) -> parting.Parted:
         """Take a merge back: that by which the client was merged away, or the last that it took another in by. UsageError where none."""
         with self.store.writing(operator=True) as tx:
-            return parting.unmerge(tx, client, context=self.context, actor=self.actor, now=self.clock())
+            parted = self.unmerge_in(tx, client)
+        _log.info("clients_unmerged", client=parted.winner, loser=parted.loser, merge=parted.merge.merge)
+        return parted
+
+    def unmerge_in(self, tx: Tx, client: str) -> parting.Parted:
+        """The same within a transaction, such as a rehearsal."""
+        return parting.unmerge(tx, client, context=self.context, actor=self.actor, now=self.clock())
 
     def apart(self, first: str, second: str, *, undo: bool = False) -> parting.Apart:
         """Keep two clients apart for ever, or two records of one client (`SYSTEM:ID`): then they are made two first.
@@ -199,9 +210,13 @@ class Operator:
         undo: forget that they were to be kept apart. UsageError where there is nothing to do.
         """
         with self.store.writing(operator=True) as tx:
-            if undo:
-                return parting.may_join(tx, first, second, actor=self.actor, now=self.clock())
-            return parting.take_apart(tx, first, second, context=self.context, actor=self.actor, now=self.clock())
+            return self.apart_in(tx, first, second, undo=undo)
+
+    def apart_in(self, tx: Tx, first: str, second: str, *, undo: bool = False) -> parting.Apart:
+        """The same within a transaction, such as a rehearsal."""
+        if undo:
+            return parting.may_join(tx, first, second, actor=self.actor, now=self.clock())
+        return parting.take_apart(tx, first, second, context=self.context, actor=self.actor, now=self.clock())
 
     def _end(self, tx: Tx, row: HoldRow, state: HoldState, now: datetime, verb: str) -> HoldRow:
         ended = replace(row, state=state, decided_at=now, decided_by=self.actor)
@@ -243,7 +258,9 @@ class Operator:
     def _join_pair(self, tx: Tx, winner: str, loser: str, row: HoldRow, now: datetime) -> None:
         if tx.resolve_alias(winner) != tx.resolve_alias(loser):
             reason = f"{row.hold}: {row.reason}"
-            merging.join(tx, winner, loser, context=self.context, actor=self.actor, now=now, reason=reason)
+            merging.told(
+                merging.join(tx, winner, loser, context=self.context, actor=self.actor, now=now, reason=reason)
+            )
 
     def _keep_apart(self, tx: Tx, row: HoldRow) -> None:
         """A refusal holds for ever: every record of one client against every record of the other."""

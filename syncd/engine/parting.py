@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from syncd import log
 from syncd.core import normalize
 from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_value, units_in
 from syncd.core.survivorship import CONSENT
@@ -35,8 +34,6 @@ from syncd.store import (
 
 if TYPE_CHECKING:
     from syncd.store import Tx
-
-_log = log.get("merging")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +142,6 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     trail.moved(tx, moved, at=now, cycle=None, actor=actor)
     moves = [(bundle.client, winner_after), (loser, loser_after)]
     trail.completed(tx, moves, (), at=now, cycle=None, actor=actor)
-    _log.info("clients_unmerged", client=row.winner, loser=loser.client, merge=row.merge)
     return Parted(ended, row.winner, loser.client, tuple(sorted(mine)), tuple(split.left))
 
 

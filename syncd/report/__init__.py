@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from syncd.core.model import Value
 from syncd.engine import CycleReport, Finding, PlanReport, Quiet, calls
+from syncd.report.merging import merge_document
 from syncd.report.rows import (
     Document,
     client_document,
@@ -25,6 +26,7 @@ from syncd.report.rows import (
     record_document,
     write_document,
 )
+from syncd.report.trace import family
 from syncd.store import (
     OPEN_WRITES,
     ClientRow,
@@ -383,6 +385,7 @@ def show(store: Store, tenant: str, client: str, systems: Mapping[str, Comparing
         standings = tx.standings(survivor)
         open_conflicts = tx.conflicts(ConflictStatus.OPEN, survivor)
         writes = tx.writes(OPEN_WRITES, client=survivor)
+        merges = [row for each in family(tx, survivor) for row in tx.merges(winner=each)]
     golden = bundle.client.fields
     rank = {name: index for index, name in enumerate(systems)}
     sides = sorted(bundle.sides, key=lambda side: (rank.get(side[0].system, len(rank)), side[0].external_id))
@@ -400,6 +403,7 @@ def show(store: Store, tenant: str, client: str, systems: Mapping[str, Comparing
         ],
         "conflicts": [conflict_document(tenant, row) for row in open_conflicts],
         "writes": [write_document(tenant, row) for row in writes],
+        "merges": [merge_document(tenant, row) for row in merges],
     }
 
 

@@ -125,9 +125,9 @@ class Store:
         return fence
 
     @contextmanager
-    def rehearsing(self) -> Iterator[Tx]:
-        """A writing transaction that sees its own changes and leaves no trace of them at its end."""
-        with suppress(_Rehearsed), self.writing() as tx:
+    def rehearsing(self, *, operator: bool = False) -> Iterator[Tx]:
+        """A writing transaction that sees its own changes and leaves no trace of them at its end. operator: see `writing`."""
+        with suppress(_Rehearsed), self.writing(operator=operator) as tx:
             yield tx
             raise _Rehearsed
 

@@ -1,0 +1,87 @@
+"""What a merge, or taking one back, will ask of the systems, and what of it cannot be undone there; told before anybody consents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncd.core.survivorship import CONSENT
+from syncd.engine.absorbing import ARCHIVED, duplicates, objection
+from syncd.store import LinkState, RecordState
+
+if TYPE_CHECKING:
+    from syncd.engine.parting import Parted
+    from syncd.engine.systems import System
+    from syncd.store import LinkRow, MergeRow, RecordRow, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one record. lasting: what of it cannot be undone in its system, empty where all can."""
+
+    system: str
+    external_id: str
+    what: str
+    lasting: str = ""
+
+
+def of_merge(tx: Tx, row: MergeRow, systems: Mapping[str, System]) -> list[Fate]:
+    """Every record of the merged client, in the order of the systems. The merge has been made, in this transaction at least."""
+    [bundle] = tx.bundles([row.winner])
+    absorbed = duplicates(bundle, [row])
+    lost = {(str(each["system"]), str(each["external_id"])) for each in row.snapshot["links"][row.losers[0]]}
+    fates = [_fate(link, record, absorbed, lost, systems) for link, record in bundle.sides]
+    order = list(systems)
+    return sorted(fates, key=lambda fate: order.index(fate.system) if fate.system in order else len(order))
+
+
+def _fate(
+    link: LinkRow,
+    record: RecordRow | None,
+    absorbed: Mapping[tuple[str, str], tuple[str, str]],
+    lost: set[tuple[str, str]],
+    systems: Mapping[str, System],
+) -> Fate:
+    key = (link.system, link.external_id)
+    system = systems.get(link.system)
+    if link.state is not LinkState.LINKED or record is None or record.state is RecordState.GONE:
+        return Fate(*key, f"is {link.state.value}; its id leads to the client")
+    if key not in absorbed:
+        moves = "moves to the client that stays" if key in lost else "stays"
+        return Fate(*key, f"{moves}, and is brought up to date")
+    survivor = absorbed[key][1]
+    if system is None:
+        return Fate(*key, "stays as it is: its system is not configured any more")
+    if record.fields.get(ARCHIVED) is True:
+        return Fate(*key, f"is archived already; record {survivor} stands for it")
+    refusal = objection(system)
+    if refusal is not None:
+        return Fate(*key, f"stays as it is beside record {survivor}: {refusal}")
+    if system.provider.capabilities.merge:
+        lasting = f"{system.name} cannot take a merge of its own back: record {link.external_id} is joined for ever"
+        return Fate(*key, f"is merged into record {survivor} by {system.name} itself", lasting)
+    lasting = (
+        "" if can_restore(system) else f"{system.name} cannot bring record {link.external_id} back from its archive"
+    )
+    return Fate(*key, f"is archived; record {survivor} stands for it", lasting)
+
+
+def can_restore(system: System) -> bool:
+    """Whether an archived record can be brought back there, and the tenant lets syncd do it."""
+    return system.provider.capabilities.restore and system.mode.updates
+
+
+def lasting_of(tx: Tx, parted: Parted, systems: Mapping[str, System]) -> list[str]:
+    """What taking a merge back does not bring back in the systems, and an opt-out that stays."""
+    told: list[str] = []
+    for step in parted.merge.snapshot.get("steps", ()):
+        system = systems.get(str(step["system"]))
+        record = tx.records(str(step["system"]), [str(step["external_id"])]).get(str(step["external_id"]))
+        name = f"record {step['external_id']} of {step['system']}"
+        if record is None or record.state is RecordState.GONE:
+            told.append(f"{name} is gone: {step['system']} has merged or deleted it, and it is not created again")
+        elif record.fields.get(ARCHIVED) is True and (system is None or not can_restore(system)):
+            told.append(f"{name} stays archived: it cannot be brought back there")
+    told.extend(f"{each.client} {each.field}: {each.reason}" for each in parted.left if each.field == CONSENT)
+    return told

@@ -1,0 +1,113 @@
+"""`merge`, `unmerge`, `apart`: what is told before, what is done, and what the other commands say of it afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.place import Place
+
+
+@pytest.fixture
+def synced(acme: Place) -> Place:
+    """ACME is client c1, the bakery c2, each record 1 and 2 in both systems; everything is in sync."""
+    acme.run("sync", "--until-quiet")
+    return acme
+
+
+def states(place: Place) -> dict[str, tuple[str, str | None]]:
+    return {row["client"]: (row["state"], row["merged_into"]) for row in place.json("clients")["clients"]}
+
+
+def archived(place: Place) -> dict[str, list[bool]]:
+    return {
+        name: [place.world(name).record(each)["archived"] for each in place.world(name).ids()]
+        for name in ("books", "crm")
+    }
+
+
+def test_merge_and_unmerge(synced: Place) -> None:
+    """A merge needs consent, tells what becomes of every record and value, is carried out by the next sync, and can be taken back."""
+    before = synced.json("clients")["clients"]
+    assert "--yes" in synced.run("merge", "c1", "c2", exit_code=2).stderr
+    assert synced.json("clients")["clients"] == before
+    document = synced.json("merge", "c1", "c2", "--yes")["merge"]
+    assert (document["winner"], document["losers"], document["state"]) == ("c1", ["c2"], "running")
+    assert sorted(each["system"] for each in document["records"]) == ["books", "books", "crm", "crm"]
+    assert "name" in [each["field"] for each in document["rivals"]]
+    assert document["lasting"] == []
+    reports = synced.json("sync", "--until-quiet")["tenants"][0]
+    assert reports["quiescent"] is True
+    assert states(synced) == {"c1": ("active", None), "c2": ("merged", "c1")}
+    assert archived(synced) == {"books": [False, True], "crm": [False, True]}
+    for words in (("show", "c2"), ("why", "c2", "name"), ("history", "c2")):
+        shown = synced.json(*words)
+        assert (shown["client"], shown["asked_for"]) == ("c1", "c2")
+    assert [each["state"] for each in synced.json("show", "c2")["merges"]] == ["done"]
+    assert sorted(each["state"] for each in synced.json("show", "c1")["links"]) == [
+        "apart",
+        "apart",
+        "linked",
+        "linked",
+    ]
+    assert "one client already" in synced.run("merge", "c2", "c1", "--yes", exit_code=2).stderr
+    assert "--yes" in synced.run("unmerge", "c2", exit_code=2).stderr
+    taken = synced.json("unmerge", "c2", "--yes")["merge"]
+    assert (taken["state"], taken["left"], taken["lasting"]) == ("undone", [], [])
+    synced.run("sync", "--until-quiet")
+    assert [(row["client"], row["fields"], row["links"]) for row in synced.json("clients")["clients"]] == [
+        (row["client"], row["fields"], row["links"]) for row in before
+    ]
+    assert archived(synced) == {"books": [False, False], "crm": [False, False]}
+    told = [event["what"] for event in synced.json("history", "c1")["events"]]
+    assert any("c2 merged into c1" in what for what in told)
+    assert any("unmerged" in what for what in told)
+
+
+def test_a_losing_value_is_put_back_by_its_conflict(synced: Place) -> None:
+    """The conflict of a merge names both values; resolving it with the old id's value brings that to every system."""
+    synced.run("merge", "c1", "c2", "--yes")
+    synced.run("sync", "--until-quiet")
+    [row] = [each for each in synced.json("conflicts")["conflicts"] if each["field"] == "name"]
+    assert (row["rule"], row["status"], row["kind"]) == ("merge", "decided", "first")
+    taken = next(each["system"] for each in row["candidates"] if each["system"] != "golden")
+    synced.run("resolve", row["conflict"], "--take", taken)
+    synced.run("sync", "--until-quiet")
+    lost = next(each["value"] for each in row["candidates"] if each["system"] == taken)
+    assert synced.world("books").record("1")["name"] == lost["name"]
+
+
+def test_the_text_before_consent(synced: Place) -> None:
+    """Without a terminal the text is told and nothing is done; what is told names the records and the losing values."""
+    told = synced.run("merge", "c1", "c2", exit_code=2).stderr
+    for words in (
+        "c2 becomes another name of c1",
+        "books 2 is archived; record 1 stands for it",
+        "is kept as a conflict",
+    ):
+        assert words in told
+    assert states(synced)["c2"] == ("active", None)
+
+
+def test_apart_and_its_undo(synced: Place) -> None:
+    """Two clients kept apart refuse a merge until that is explicitly forgotten; a record that is split off needs consent."""
+    document = synced.json("apart", "c1", "c2")["apart"]
+    assert (document["first"], document["second"], document["made"]) == ("c1", "c2", None)
+    refused = synced.run("merge", "c1", "c2", "--yes", exit_code=2).stderr
+    assert "kept apart" in refused
+    assert "syncd apart c1 c2 --undo" in refused
+    synced.run("apart", "c1", "c2", "--undo")
+    synced.run("merge", "c1", "c2", "--yes")
+    synced.run("sync", "--until-quiet")
+    assert "--yes" in synced.run("apart", "c1", "c2", exit_code=2).stderr
+    document = synced.json("apart", "c1", "c2", "--yes")["apart"]
+    assert document["unmerged"]["state"] == "undone"
+    synced.run("sync", "--until-quiet")
+    assert states(synced) == {"c1": ("active", None), "c2": ("active", None)}
+    split = synced.json("apart", "books:1", "crm:1", "--yes")["apart"]
+    assert split["made"] in states(synced)
+
+
+def test_what_does_not_exist_is_told(synced: Place) -> None:
+    """Unknown clients and records, and a client that was never merged, end with exit code 2 and a next step."""
+    for words in (("merge", "c1", "c99", "--yes"), ("unmerge", "c1", "--yes"), ("apart", "books:99", "c1")):
+        assert synced.run(*words, exit_code=2).stderr
