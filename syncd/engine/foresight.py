@@ -59,7 +59,7 @@ def _fate(
     if refusal is not None:
         return Fate(*key, f"stays as it is beside record {survivor}: {refusal}")
     if system.provider.capabilities.merge:
-        lasting = f"{system.name} cannot take a merge of its own back: record {link.external_id} is joined for ever"
+        lasting = f"what {system.name} itself joins of records {survivor} and {link.external_id} stays joined"
         return Fate(*key, f"is merged into record {survivor} by {system.name} itself", lasting)
     lasting = (
         "" if can_restore(system) else f"{system.name} cannot bring record {link.external_id} back from its archive"
@@ -81,6 +81,8 @@ def lasting_of(tx: Tx, parted: Parted, systems: Mapping[str, System]) -> list[st
         name = f"record {step['external_id']} of {step['system']}"
         if record is None or record.state is RecordState.GONE:
             told.append(f"{name} is gone: {step['system']} has merged or deleted it, and it is not created again")
+        elif system is not None and system.provider.capabilities.merge:
+            told.append(f"what {step['system']} itself has joined of {name} stays joined")
         elif record.fields.get(ARCHIVED) is True and (system is None or not can_restore(system)):
             told.append(f"{name} stays archived: it cannot be brought back there")
     told.extend(f"{each.client} {each.field}: {each.reason}" for each in parted.left if each.field == CONSENT)

@@ -557,3 +557,48 @@ def test_every_documented_call(world: FlowtlyWorld) -> None:
     assert calls.update_party(str(party["id"]), {"name": "T"})["displayName"] == "T"
     calls.delete_counterparty(str(party["id"]))
     assert calls.get_counterparty(str(winner["id"]))["displayName"] == "X"
+
+
+# -- merging -----------------------------------------------------------------------------------------------------------
+
+
+def test_merging_clients_joins_their_counterparties_where_the_tenant_says_so(other: Any) -> None:
+    """The two counterparties of the clients' names are joined by Flowtly, the client that goes gets the archived status; twice is once."""
+    world = other(counterparties="merge", archived_status="inactive")
+    provider = world.provider
+    assert provider.capabilities.merge
+    calls = provider.calls
+    kept, lost, _ = (calls.create_counterparty({"displayName": name}) for name in ("Winner", "Loser", "Other"))
+    winner, loser = world.add(name="Winner"), world.add(name="Loser")
+    for _ in range(2):
+        left = provider.merge(provider.fetch(winner), provider.fetch(loser))
+        assert left is not None
+        assert provider.read(left, {}).fields["archived"] is True
+    names = [item["displayName"] for leaf in calls.list_counterparties() for item in leaf.items]
+    assert names == ["Winner", "Other"]
+    assert provider.read(provider.fetch(winner), {}).fields["archived"] is False
+    assert kept["id"] != lost["id"]
+
+
+def test_counterparties_whose_name_leaves_a_choice_are_left_alone(other: Any) -> None:
+    """Several of one name are not joined; two of the name that both clients bear are, the younger into the older."""
+    world = other(counterparties="merge", archived_status="inactive")
+    provider = world.provider
+    calls = provider.calls
+    winner, loser = world.add(name="ACME"), world.add(name="ACME")
+    for _ in range(3):
+        calls.create_counterparty({"displayName": "ACME"})
+    provider.merge(provider.fetch(winner), provider.fetch(loser))
+    parties = [item for leaf in calls.list_counterparties() for item in leaf.items]
+    assert len(parties) == 3
+    calls.delete_counterparty(str(parties[2]["id"]))
+    provider.merge(provider.fetch(winner), provider.fetch(loser))
+    assert [item["id"] for leaf in calls.list_counterparties() for item in leaf.items] == [parties[0]["id"]]
+
+
+def test_the_key_for_counterparties_is_checked() -> None:
+    """Only the two words are allowed, and merging needs the archived status."""
+    known = {"token": "t", "defaults": {"status": "active"}}
+    assert Flowtly.check_options({**known, "counterparties": "merge", "archived_status": "inactive"}) == []
+    assert len(Flowtly.check_options({**known, "counterparties": "merge"})) == 1
+    assert len(Flowtly.check_options({**known, "counterparties": "yes"})) == 1

@@ -68,6 +68,10 @@ def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
     }
 
 
+COUNTERPARTIES = ("keep", "merge")
+"""What becomes of the counterparties when clients are merged: nothing, or Flowtly's own merge."""
+
+
 def problems_with(options: Mapping[str, Any]) -> list[str]:
     """What is wrong with the tenant's options, in words; empty if nothing is."""
     problems = []
@@ -91,6 +95,10 @@ def problems_with(options: Mapping[str, Any]) -> list[str]:
     for key in ("archived_status", "instance", "auth_url"):
         if key in options and not _is_text(options[key]):
             problems.append(f"{key}: must be a text that is not empty")
+    if options.get("counterparties", COUNTERPARTIES[0]) not in COUNTERPARTIES:
+        problems.append(f"counterparties: must be one of {', '.join(COUNTERPARTIES)}")
+    elif options.get("counterparties") == "merge" and not options.get("archived_status"):
+        problems.append('counterparties: "merge" needs archived_status, which the client that was merged away gets')
     if _is_text(options.get("archived_status")) and defaults.get("status") == options["archived_status"]:
         problems.append("archived_status: the same as defaults.status, so that every new client would be archived")
     return problems

@@ -21,6 +21,7 @@ from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Sett
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.flowtly import contacts as people
+from syncd.providers.flowtly import counterparties
 from syncd.providers.flowtly.calls import Calls, Leaf
 from syncd.providers.flowtly.fields import (
     NOT_CLEARABLE,
@@ -51,6 +52,7 @@ class Flowtly:
         "instance": "Sent as the `instance` header, where the host serves several organisations.",
         "defaults": "What new clients get where nothing better is known: country, currency, status, tin_type, contact_type.",
         "archived_status": "The status that means archived; without it Flowtly clients are never archived.",
+        "counterparties": "keep (default) or merge: whether a merge of clients also has Flowtly join their counterparties, for ever.",
         "country_iris": "ISO code -> IRI of countries, where their IRIs do not end in the code.",
         "currency_iris": "ISO code -> IRI of currencies, where their IRIs do not end in the code.",
     }
@@ -70,7 +72,11 @@ class Flowtly:
         archives = bool(self._archived_status)
         self._defaults: Mapping[str, Any] = options.get("defaults", {})
         self.capabilities = Capabilities(
-            create=True, update=True, archive=archives, restore=archives and "status" in self._defaults
+            create=True,
+            update=True,
+            archive=archives,
+            restore=archives and "status" in self._defaults,
+            merge=archives and options.get("counterparties") == "merge",
         )
         self._http = http
         instance = options.get("instance")
@@ -269,6 +275,11 @@ class Flowtly:
             self._write_contact(external_id, *deed)
             answer = self.fetch(external_id)
         return replace(answer, remember=remember)
+
+    def merge(self, survivor: Listed, loser: Listed) -> Listed | None:
+        """Have Flowtly join the counterparties of both clients, then give the loser the archived status: clients themselves stay."""
+        counterparties.join(self.calls, survivor.raw.get("name"), loser.raw.get("name"))
+        return self.update(loser, {"archived": True}, {}, {})
 
     def _changes(
         self, raw: Raw, patch: Fields, golden: Fields, memory: Mapping[str, Any]
