@@ -7,7 +7,6 @@ encoded). A value that is not known is null, as is an empty one; where the diffe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -37,7 +36,6 @@ from syncd.store import (
     HoldState,
     LinkRow,
     RecordRow,
-    Standing,
     StandingState,
     Store,
     SystemRow,
@@ -83,7 +81,13 @@ COUNTED: Final = ("created", "updated", "archived", "merged", "deleted", "failed
 
 STANDINGS: Final = ("in_sync", "pending", "held", "excluded", "failing")
 
-_WORST_FIRST: Final = ("failing", "held", "pending", "in_sync", "excluded")
+_WORST_FIRST: Final = (
+    StandingState.FAILING,
+    StandingState.HELD,
+    StandingState.PENDING,
+    StandingState.IN_SYNC,
+    StandingState.EXCLUDED,
+)
 
 
 class Comparing(Protocol):
@@ -106,11 +110,10 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
     with store.reading() as tx:
         known, walks, counts = tx.systems(), tx.last_walks(), tx.counts()
         by_state = {state: tx.count_clients(state) for state in ClientState}
-        overall = _worst(tx.standings(), modes.keys())
-        outbox = Counter((write.system, write.state) for write in tx.writes(OPEN_WRITES))
+        overall = {state.value: count for state, count in tx.worst_counts(modes, _WORST_FIRST).items()}
+        outbox = tx.outbox_counts(OPEN_WRITES)
         records = {name: tx.count_records(name) for name in modes}
-        conflicts = len(tx.conflicts(ConflictStatus.OPEN))
-        holds = len(tx.holds(HoldState.OPEN))
+        waiting = tx.waiting_for_a_person()
         cycle = tx.last_cycle()
     total = by_state[ClientState.ACTIVE] + by_state[ClientState.ARCHIVED]
     return {
@@ -120,8 +123,9 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
         "next_timer": quiet.next_timer,
         "clients": {"total": total, **_five(overall, total)},
         "client_states": {state.value: count for state, count in by_state.items()},
-        "conflicts_open": conflicts,
-        "holds_open": holds,
+        "conflicts_open": waiting["conflict"],
+        "holds_open": sum(waiting[kind] for kind in HoldKind),
+        "waiting": waiting,
         "last_cycle": _cycle(cycle),
         "systems": [
             {
@@ -130,7 +134,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
                 "last_walk": _walk(walks.get(name)),
                 "counts": _five(counts.get(name, {}), total),
                 "drift": counts.get(name, {}).get("drift", 0),
-                "outbox": {state.value: outbox[(name, state)] for state in OPEN_WRITES},
+                "outbox": {state.value: outbox.get((name, state), 0) for state in OPEN_WRITES},
             }
             for name, (provider, mode) in modes.items()
         ],
@@ -147,18 +151,6 @@ def unreadable(tenant: str) -> Document:
         "holds_open": 0,
         "systems": [],
     }
-
-
-def _worst(standings: Iterable[Standing], systems: Collection[str]) -> Counter[str]:
-    """How many clients have each state as the worst of their standings in the systems of the tenant's file."""
-    rank = {state: index for index, state in enumerate(_WORST_FIRST)}
-    worst: dict[str, str] = {}
-    for standing in standings:
-        if standing.system in systems:
-            now = worst.get(standing.client)
-            if now is None or rank[standing.state] < rank[now]:
-                worst[standing.client] = standing.state.value
-    return Counter(worst.values())
 
 
 def _five(counts: Mapping[str, int], total: int) -> dict[str, int]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from syncd.store.attention import Sent
 from syncd.store.database import (
     Store,
     current_revision,
@@ -75,6 +76,7 @@ __all__ = [
     "RecordKey",
     "RecordRow",
     "RecordState",
+    "Sent",
     "Standing",
     "StandingState",
     "Store",

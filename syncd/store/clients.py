@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping, and_, delete, func, or_, select, tuple_, upda
 
 from syncd.core.model import CUSTOM_PREFIX, Value
 from syncd.store import tables
+from syncd.store.columns import plain
 from syncd.store.rows import (
     Bundle,
     ClientRow,
@@ -40,11 +41,18 @@ def client(work: Work, identifier: str) -> ClientRow | None:
 
 
 def clients(
-    work: Work, state: ClientState | None = None, *, after: str = "", limit: int | None = None
+    work: Work, state: ClientState | None = None, *, after: str = "", limit: int | None = None, text: str = ""
 ) -> list[ClientRow]:
-    """Clients of one state or of all, in the order of their numbers, from behind the id `after`."""
+    """Clients of one state or of all, in the order of their numbers, from behind the id `after`.
+
+    text: only those whose id it is, or whose name, e-mail address, town, VAT or registration number has it in it.
+    """
     column = tables.clients.c
     statement = select(tables.clients).order_by(column.number).limit(limit)
+    if text:
+        shown = (column.name, column.email, column.city, column.vat_number, column.registration_number)
+        named = (each.icontains(plain(text), autoescape=True) for each in shown)
+        statement = statement.where(or_(column.client == plain(text), *named))
     if state is not None:
         statement = statement.where(column.state == state)
     if after:

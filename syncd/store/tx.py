@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syncd.store import attention as _attention
 from syncd.store import clients as _clients
 from syncd.store import erasure as _erasure
 from syncd.store import gauges as _gauges
@@ -111,3 +112,13 @@ class Tx(Work):
     purge_writes = _retention.purge_writes
     purge_conflicts = _retention.purge_conflicts
     purge_history = _retention.purge_history
+
+    open_conflicts = _attention.open_conflicts
+    open_holds = _attention.open_holds
+    parked_writes = _attention.parked_writes
+    waiting_for_a_person = _attention.waiting_for_a_person
+    outbox_counts = _attention.outbox_counts
+    worst_counts = _attention.worst_counts
+    sent_since = _attention.sent_since
+    walks_since = _attention.walks_since
+    cycles_before = _attention.cycles_before

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.cli import logs
+from syncd.log import reading
 from tests.cli.place import Place
 
 
@@ -91,7 +91,7 @@ def test_following_a_file_through_a_rotation(tmp_path: Path, monkeypatch: pytest
     told = threading.Condition()
 
     def follow() -> None:
-        for text in logs.lines(path, follow=True):
+        for text in reading.lines(path, follow=True):
             with told:
                 seen.append(text.strip())
                 told.notify_all()
