@@ -20,7 +20,8 @@ ENV PYTHONPATH=/opt/syncd \
     SYNCD_DATABASE=sqlite:////var/lib/syncd \
     SYNCD_LOG__FILE="" \
     SYNCD_LOG__FORMAT=json \
-    SYNCD_WEB__LISTEN=0.0.0.0:8484
+    SYNCD_WEB__LISTEN=0.0.0.0:8484 \
+    SYNCD_WEB__TOKENS=/var/lib/syncd/web-tokens.json
 USER syncd
 WORKDIR /var/lib/syncd
 VOLUME /var/lib/syncd

@@ -60,6 +60,7 @@ front.places = {
     "db": "database:db",
     "config": "configuring:config_command",
     "run": "service:run",
+    "web": "access:web",
     "sandbox": "play:sandbox",
     "demo": "demo:demo",
 }

@@ -35,15 +35,18 @@ def run(call: Call) -> int:
     daemon = Daemon(folder, on_cycle=lambda tenant, cycle: look_on(tenant, cycle, metrics, notifier))
     notifier = Notifier(lambda tenant: tenant.service.notify)
     metrics = Metrics(daemon.health)
-    server = web.Server(service.web_listen, web.application(daemon.health, metrics)) if service.web_listen else None
+    site = web.Site(folder, live=web.Live(breakers=metrics.shut)) if service.web_listen else None
+    app = web.application(daemon.health, metrics, site)
+    server = web.Server(service.web_listen, app) if site is not None else None
     if server is not None and not server.start():
         output.note(f"nothing listens on {service.web_listen}: it is taken or not allowed; syncing goes on")
     try:
         code = daemon.run()
     finally:
         notifier.close()
-        if server is not None:
+        if server is not None and site is not None:
             server.stop()
+            site.close()
     if daemon.slow:
         # Python would wait for the thread whose request is still under way. What it does is found again by its intent.
         log.close()

@@ -22,11 +22,12 @@ _SQLITE: Final = "sqlite:///"
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """What the service has to know. `folder` is absolute, and so are the paths in `database` and `log_file`.
+    """What the service has to know. `folder` is absolute, and so are the paths in `database`, `log_file` and `web_tokens`.
 
     database: `sqlite:////absolute/folder` (one file per tenant) or `postgresql://...` (one schema per tenant).
     log_level: debug | info | warning | error. log_format: auto | json | pretty. log_file: None for none.
-    web_listen: "ADDRESS:PORT", "" for no page.
+    web_listen: "ADDRESS:PORT", "" for no page. web_public: the origin under which browsers reach the page, "" for web_listen itself.
+    web_tokens: the file of who may log in there.
     """
 
     folder: Path
@@ -35,6 +36,8 @@ class ServiceConfig:
     log_format: str = "auto"
     log_file: Path | None = None
     web_listen: str = ""
+    web_public: str = ""
+    web_tokens: Path = Path("state/web-tokens.json")
     allow_insecure_loopback: bool = False
     notify: NotifyConfig | None = None
 
@@ -62,6 +65,8 @@ def load_service(folder: Path) -> tuple[ServiceConfig, list[str]]:
         log_format=keys.log.format,
         log_file=_beside(folder, keys.log.file) if keys.log.file else None,
         web_listen=keys.web.listen,
+        web_public=keys.web.public,
+        web_tokens=_beside(folder, keys.web.tokens),
         allow_insecure_loopback=keys.limits.allow_insecure_loopback,
         notify=telling.notify(
             keys.notify,

@@ -130,6 +130,21 @@ def _listen(text: str) -> str:
     return text
 
 
+def _public(text: str) -> str:
+    message = '"https://HOST" or "https://HOST:PORT", without a path, or "" where browsers go to web.listen itself'
+    if text == "":
+        return text
+    try:
+        parts = urlsplit(text)
+        host, bare = parts.hostname or "", f"{parts.scheme}://{parts.netloc}"
+        complete = bool(host) and parts.username is None and parts.port != 0 and bare == text == text.lower()
+    except ValueError:
+        complete = False
+    if not complete or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+        raise ValueError(message)
+    return text
+
+
 def _database(text: str) -> str:
     reference = text.partition(":")[0] in {"env", "file", "keyring"}
     folder = text.startswith("sqlite:///") and text not in {"sqlite:///", "sqlite:///:memory:"}
@@ -162,6 +177,8 @@ class Web(_Strict):
     """Section [web] of syncd.toml."""
 
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8484"
+    public: Annotated[str, AfterValidator(_public)] = ""
+    tokens: Annotated[str, Field(min_length=1)] = "state/web-tokens.json"
 
 
 class Limits(_Strict):

@@ -10,7 +10,7 @@ import contextvars
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -435,7 +435,8 @@ class Engine:
         with self.store.writing() as tx:
             row = next(each for each in tx.cycles(5) if each.cycle == cycle)
             writes = sum(each.writes for each in systems)
-            summary = {"conflicts": total.conflicts, "holds": total.holds, "writes": writes, "clients": total.clients}
+            counts = {"conflicts": total.conflicts, "holds": total.holds, "writes": writes, "clients": total.clients}
+            summary = {**counts, "systems": [asdict(each) for each in systems]}
             tx.put_cycle(replace(row, ended_at=self.clock(), summary=summary))
             for name, system in self.systems.items():
                 state = tx.systems()[name]

@@ -218,6 +218,11 @@ class Operator:
             return parting.may_join(tx, first, second, actor=self.actor, now=self.clock())
         return parting.take_apart(tx, first, second, context=self.context, actor=self.actor, now=self.clock())
 
+    def note(self, kind: str, payload: dict[str, object]) -> None:
+        """Tell the audit trail what a person did beside the store: a rule that was changed."""
+        with self.store.writing(operator=True) as tx:
+            tx.add_audit([AuditRow(self.clock(), kind, self.actor, payload)])
+
     def _end(self, tx: Tx, row: HoldRow, state: HoldState, now: datetime, verb: str) -> HoldRow:
         ended = replace(row, state=state, decided_at=now, decided_by=self.actor)
         tx.put_hold(ended)

@@ -20,6 +20,8 @@ EVENTS: Final[dict[str, str]] = {
     "crashed": "An error that nobody expected ended a thread or the process.",
     "web_started": "The operator's page is served.",
     "web_failed": "The operator's page cannot be served; syncing goes on.",
+    "web_login": "A person logged in to the operator's page.",
+    "web_login_refused": "Somebody tried to log in to the operator's page and was turned away.",
     "web_request_failed": "A request to the operator's page ended with an error.",
     "sandbox_started": "The simulated systems are served.",
     "library": "Another library logged a line of its own.",

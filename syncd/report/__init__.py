@@ -121,18 +121,18 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
         "quiescent": quiet.quiescent,
         "reasons": list(quiet.reasons),
         "next_timer": quiet.next_timer,
-        "clients": {"total": total, **_five(overall, total)},
+        "clients": {"total": total, **five(overall, total)},
         "client_states": {state.value: count for state, count in by_state.items()},
         "conflicts_open": waiting["conflict"],
         "holds_open": sum(waiting[kind] for kind in HoldKind),
         "waiting": waiting,
-        "last_cycle": _cycle(cycle),
+        "last_cycle": last_cycle_document(cycle),
         "systems": [
             {
-                **_system(known.get(name) or SystemRow(name, provider), mode),
+                **system_document(known.get(name) or SystemRow(name, provider), mode),
                 "records": records[name],
-                "last_walk": _walk(walks.get(name)),
-                "counts": _five(counts.get(name, {}), total),
+                "last_walk": walk_document(walks.get(name)),
+                "counts": five(counts.get(name, {}), total),
                 "drift": counts.get(name, {}).get("drift", 0),
                 "outbox": {state.value: outbox.get((name, state), 0) for state in OPEN_WRITES},
             }
@@ -146,21 +146,22 @@ def unreadable(tenant: str) -> Document:
     return {
         "tenant": tenant,
         "quiescent": False,
-        "clients": {"total": 0, **_five({}, 0)},
+        "clients": {"total": 0, **five({}, 0)},
         "conflicts_open": 0,
         "holds_open": 0,
         "systems": [],
     }
 
 
-def _five(counts: Mapping[str, int], total: int) -> dict[str, int]:
+def five(counts: Mapping[str, int], total: int) -> dict[str, int]:
     """The five counts. Clients that nobody has looked at yet are pending."""
     five = {state.value: counts.get(state.value, 0) for state in StandingState}
     five["pending"] += total - sum(five.values())
     return five
 
 
-def _system(row: SystemRow, mode: str) -> Document:
+def system_document(row: SystemRow, mode: str) -> Document:
+    """How one system is doing."""
     return {
         "system": row.system,
         "provider": row.provider,
@@ -171,7 +172,8 @@ def _system(row: SystemRow, mode: str) -> Document:
     }
 
 
-def _walk(row: WalkRow | None) -> Document | None:
+def walk_document(row: WalkRow | None) -> Document | None:
+    """How a walk ended."""
     if row is None:
         return None
     return {
@@ -184,7 +186,8 @@ def _walk(row: WalkRow | None) -> Document | None:
     }
 
 
-def _cycle(row: CycleRow | None) -> Document | None:
+def last_cycle_document(row: CycleRow | None) -> Document | None:
+    """When a cycle was."""
     if row is None:
         return None
     return {"cycle": row.cycle, "started_at": row.started_at, "ended_at": row.ended_at}

@@ -110,6 +110,12 @@ class Metrics:
         """Everything in the text format of Prometheus."""
         return generate_latest(self._registry)
 
+    def shut(self, tenant: str) -> dict[str, str]:
+        """The systems of a tenant that are left alone, because they failed repeatedly -> the state of the breaker."""
+        with self._guard:
+            latest = self._latest.get(tenant)
+        return {each.system: "open" for each in latest.systems if each.shut} if latest is not None else {}
+
     def respond(self, _request: Request) -> Response:
         """The answer to GET /metrics."""
         return Response(self.exposition(), headers={"content-type": CONTENT_TYPE})

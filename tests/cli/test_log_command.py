@@ -84,7 +84,7 @@ def test_no_log_file(place: Place) -> None:
 
 def test_following_a_file_through_a_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines written later are told when they are complete, also after the file was rotated."""
-    monkeypatch.setattr(logs, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(reading, "POLL_SECONDS", 0.01)
     path = tmp_path / "syncd.jsonl"
     path.write_text("one\n")
     seen: list[str] = []
