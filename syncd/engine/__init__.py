@@ -436,7 +436,7 @@ class Engine:
             row = next(each for each in tx.cycles(5) if each.cycle == cycle)
             writes = sum(each.writes for each in systems)
             counts = {"conflicts": total.conflicts, "holds": total.holds, "writes": writes, "clients": total.clients}
-            summary = {**counts, "systems": [asdict(each) for each in systems]}
+            summary = {**counts, "systems": [asdict(replace(each, lags=())) for each in systems]}
             tx.put_cycle(replace(row, ended_at=self.clock(), summary=summary))
             for name, system in self.systems.items():
                 state = tx.systems()[name]

@@ -85,7 +85,7 @@ class Guard:
         session = None if path in OPEN else self.sessions.find(self.address.cookie_of(headers))
         scope.setdefault("state", {})["session"] = session
         refusal = None if path in OPEN else self._refusal(scope, headers, session)
-        with_headers = _stamped(send, cached=path.startswith("/static/"))
+        with_headers = _stamped(send)
         if refusal is not None:
             await refusal(scope, receive, with_headers)
             return
@@ -141,16 +141,15 @@ def _told(status: int, words: str) -> Response:
     return PlainTextResponse(f"{words}\n", status_code=status)
 
 
-def _stamped(send: Send, *, cached: bool) -> Send:
-    """Puts the strict headers on an answer; nothing but the page's own files is kept by the browser."""
+def _stamped(send: Send) -> Send:
+    """Puts the strict headers on an answer; the browser keeps only what says that it may be kept."""
 
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
-            if not (cached and message["status"] == 200):  # noqa: PLR2004 - found
-                headers["cache-control"] = "no-store"
+            headers.setdefault("cache-control", "no-store")
         await send(message)
 
     return stamped

@@ -51,7 +51,7 @@ class Stage:
             f'[web]\nlisten = "127.0.0.1:{self.port}"\n[log]\nfile = "{log_file}"\n', encoding="utf-8"
         )
         self.site = web.Site(place.folder, live=live)
-        self.app: Starlette = web.application(lambda: {"ready": True, "tenants": {}}, self.site)
+        self.app: Starlette = web.application(lambda: {"ready": True, "tenants": {}}, site=self.site)
         now = datetime.now(UTC)
         self.tokens = {role: self.site.tokens.make(f"{role.value}-anna", role, now) for role in Role}
 
@@ -95,14 +95,20 @@ def furnish(place: Place) -> None:
     for name in ("ACME SARL", SCRIPT, HOSTILE[1]):
         for link in ids[name]["links"]:
             system = link["system"]
-            place.world(system).edit(link["external_id"], email=f"{system}@changed.example", phone="+331426853" + ("01" if system == "crm" else "02"))
+            place.world(system).edit(
+                link["external_id"],
+                email=f"{system}@changed.example",
+                phone="+331426853" + ("01" if system == "crm" else "02"),
+            )
 
     def refuses(call: object) -> None:
         if getattr(call, "action", "") in ("create", "update"):
             raise Rejected("the town is not known", operation="update", words="town unknown: <b>Paris</b>")
 
     acme = ids["ACME SARL"]["links"]
-    books.edit(next(link["external_id"] for link in acme if link["system"] == "books"), details="Pays in time.\nAsk for Ada.")
+    books.edit(
+        next(link["external_id"] for link in acme if link["system"] == "books"), details="Pays in time.\nAsk for Ada."
+    )
     crm.before.append(refuses)
     place.run("sync", exit_code=1)
     crm.before.remove(refuses)
@@ -122,7 +128,10 @@ def more_holds(store: Store, clients: list[str]) -> None:
         first, second = links[clients[0]][0], links[clients[1]][0]
         item = {"client": first.client, "system": first.system, "external_id": first.external_id}
         other = {"client": second.client, "system": second.system, "external_id": second.external_id}
-        brake = [{**item, "kind": "overwrites", "field": "city", "value": "Paris"}, {**other, "kind": "overwrites", "field": "city", "value": SCRIPT}]
+        brake = [
+            {**item, "kind": "overwrites", "field": "city", "value": "Paris"},
+            {**other, "kind": "overwrites", "field": "city", "value": SCRIPT},
+        ]
         kinds = [
             (HoldKind.BRAKE, brake, "overwrites: 8 of 12 records of books at once; the limit is 5 and 10%"),
             (HoldKind.LOSSY, [{**item, "field": "details", "value": "Pays", "golden": "Pays in time."}], "books shows a shorter form"),
