@@ -7,7 +7,7 @@ records of the clients it leads to; so it does not matter with which record one 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,6 @@ from syncd.core.correlate import (
     Verdict,
     judge,
     keys_of,
-    sharers_max,
 )
 from syncd.store import RecordRow, RecordState
 
@@ -54,6 +53,7 @@ class Gathering:
         self._known: dict[Ref, Node | None] = {}
         self._keys: dict[Ref, frozenset[MatchKey]] = {}
         self._sharers: dict[MatchKey, list[Ref]] = {}
+        self._searched: set[MatchKey] = set()
         self._counts: dict[MatchKey, int] = {}
         self._judged: set[tuple[Ref, Ref]] = set()
         self._clients: set[str] = set()
@@ -88,41 +88,59 @@ class Gathering:
                 continue
             found: Identity = self._scope.systems[ref[0]].identity(row.fields)
             self._known[ref] = Node(ref, found, owners[ref], active=is_active(row))
-            self._keys[ref] = keys_of(found, self._matching.extras)
 
     def _search(self, refs: Iterable[Ref]) -> None:
         """Find who shares a key with these records."""
-        fresh = {key for ref in refs for key in self._keys[ref]} - self._sharers.keys() - self._common
+        fresh = {key for ref in refs for key in self._keys_of(ref)} - self._searched - self._common
+        self._searched |= fresh
         strong = {key for key in fresh if key[0] in STRONG_KEYS}
-        found: dict[MatchKey, list[Ref]] = {key: [] for key in fresh}
         owners: dict[Ref, str | None] = {}
+        sharers: dict[MatchKey, list[Ref]] = defaultdict(list)
+        clients: dict[MatchKey, set[str]] = defaultdict(set)
         for keys, limit in ((strong, STRONG_SHARERS_MAX), (fresh - strong, SHARERS_MAX)):
-            for hit in self._tx.by_keys(keys, limit + 1):
-                found[(hit.kind, hit.value)].append((hit.system, hit.external_id))
-                owners[(hit.system, hit.external_id)] = hit.client
-        self._common.update(key for key, sharers in found.items() if len(sharers) > sharers_max(key))
-        self._sharers.update((key, sharers) for key, sharers in found.items() if key not in self._common)
-        self._counts.update(self._tx.key_counts(fresh - self._common))
-        wanted = {ref for key in fresh - self._common for ref in self._sharers[key]}
-        self._load({ref: owner for ref, owner in owners.items() if ref in wanted})
+            for hit in self._tx.sharers(keys, limit) if keys else ():
+                key = (hit.kind, hit.value)
+                if hit.records > limit:
+                    self._common.add(key)
+                    continue
+                ref = (hit.system, hit.external_id)
+                sharers[key].append(ref)
+                owners[ref] = hit.client
+                if hit.client is not None:
+                    clients[key].add(hit.client)
+        for key, found in sharers.items():
+            systems = Counter(system for system, _ in found)
+            self._counts[key] = max(len(clients[key]), *systems.values())
+        self._sharers.update(sharers)
+        self._load(owners)
+
+    def _keys_of(self, ref: Ref) -> frozenset[MatchKey]:
+        """The keys of a record that is known."""
+        node = self._known[ref]
+        if ref not in self._keys:
+            self._keys[ref] = keys_of(node.identity, self._matching.extras) if node is not None else frozenset()
+        return self._keys[ref]
 
     def _judge(self, refs: Collection[Ref]) -> set[Ref]:
         """The verdicts on these records and everybody they share a key with; returns who has to be looked at because of them."""
         more: set[Ref] = set()
         clients: set[str] = set()
         for ref in refs:
-            for key in self._keys[ref]:
-                for other in self._sharers.get(key, ()):
-                    verdict = self._verdict(ref, other)
-                    node = self._known[other]
-                    if verdict is None or node is None or verdict.zone == "reject":
-                        continue
-                    if node.client is not None:
-                        clients.add(node.client)
-                    elif verdict.zone == "link" and other not in self.free:
-                        more.add(other)
-                    self.verdicts[pair_of(ref, other)] = verdict
+            for other in self._others(ref):
+                verdict = self._verdict(ref, other)
+                node = self._known[other]
+                if verdict is None or node is None or verdict.zone == "reject":
+                    continue
+                if node.client is not None:
+                    clients.add(node.client)
+                elif verdict.zone == "link" and other not in self.free:
+                    more.add(other)
+                self.verdicts[pair_of(ref, other)] = verdict
         return more | self._meet(clients - self._clients)
+
+    def _others(self, ref: Ref) -> set[Ref]:
+        """Who shares a key with a record that was searched for."""
+        return {other for key in self._keys_of(ref) for other in self._sharers.get(key, ())} - {ref}
 
     def _verdict(self, ref: Ref, other: Ref) -> Verdict | None:
         """The verdict on a pair, once."""
@@ -134,7 +152,8 @@ class Gathering:
         return judge(left.identity, right.identity, self._commonness, self._matching)
 
     def _commonness(self, key: MatchKey) -> int:
-        return COMMON if key in self._common else self._counts.get(key, 0)
+        """How many clients share a key, at least: those of linked records, or the records of one system; several may well be one client."""
+        return COMMON if key in self._common else self._counts.get(key, 1)
 
     def _meet(self, clients: set[str]) -> set[Ref]:
         """Take in all records of these clients; returns the records without a client that strong evidence joins to one of them."""
@@ -148,16 +167,15 @@ class Gathering:
         self._search(theirs)
         more: set[Ref] = set()
         for ref in theirs:
-            for key in self._keys[ref]:
-                for other in self._sharers.get(key, ()):
-                    node = self._known[other]
-                    if node is None or node.client is not None or other in self.free:
-                        continue
-                    verdict = self._verdict(ref, other)
-                    if verdict is not None and verdict.zone != "reject":
-                        self.verdicts[pair_of(ref, other)] = verdict
-                        if verdict.zone == "link":
-                            more.add(other)
+            for other in self._others(ref):
+                node = self._known[other]
+                if node is None or node.client is not None or other in self.free:
+                    continue
+                verdict = self._verdict(ref, other)
+                if verdict is not None and verdict.zone != "reject":
+                    self.verdicts[pair_of(ref, other)] = verdict
+                    if verdict.zone == "link":
+                        more.add(other)
         return more
 
 

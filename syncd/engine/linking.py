@@ -196,19 +196,22 @@ def _told(refs: Sequence[Ref], verdicts: Mapping[tuple[Ref, Ref], Verdict], prio
     }
 
 
-def _hold_doubts(tx: Tx, doubts: Sequence[_Doubt], clients: Mapping[Ref, str], scope: Scope) -> int:
-    opened = 0
+def _hold_doubts(tx: Tx, doubts: Iterable[_Doubt], clients: Mapping[Ref, str], scope: Scope) -> int:
+    rows: dict[str, HoldRow] = {}
     for doubt in doubts:
+        if len({clients[ref] for ref in doubt.refs}) < 2:  # noqa: PLR2004 - one client: nothing to decide
+            continue
         systems = [system for system, _ in doubt.refs]
         kind = HoldKind.MERGE if len(set(systems)) < len(systems) else HoldKind.LINK
         key = f"{kind.value}:{digest(sorted(doubt.refs))}"
-        owners = {clients[ref] for ref in doubt.refs}
-        if len(owners) < 2 or tx.is_held(key):  # noqa: PLR2004 - one client: nothing to decide
-            continue
         items = [{"client": clients[ref], "system": ref[0], "external_id": ref[1], **doubt.extra} for ref in doubt.refs]
-        tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], kind, systems[-1], doubt.reason, items, scope.now, key))
-        opened += 1
-    return opened
+        rows.setdefault(key, HoldRow("", kind, systems[-1], doubt.reason, items, scope.now, key))
+    held = tx.held_keys(rows) if rows else set()
+    fresh = [row for key, row in rows.items() if key not in held]
+    if fresh:
+        ids = tx.new_ids("h", len(fresh))
+        tx.put_holds([replace(row, hold=number) for row, number in zip(fresh, ids, strict=True)])
+    return len(fresh)
 
 
 def settle_proposals(tx: Tx, scope: Scope) -> None:

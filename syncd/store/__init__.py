@@ -16,7 +16,7 @@ from syncd.store.database import (
     upgrade,
     utc_now,
 )
-from syncd.store.mirror import Digest, KeyHit
+from syncd.store.mirror import Digest, KeyHit, Sharer
 from syncd.store.rows import (
     OPEN_WRITES,
     AuditRow,
@@ -77,6 +77,7 @@ __all__ = [
     "RecordRow",
     "RecordState",
     "Sent",
+    "Sharer",
     "Standing",
     "StandingState",
     "Store",

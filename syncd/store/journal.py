@@ -5,7 +5,7 @@ Functions of an open transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -105,6 +105,18 @@ def is_held(work: Work, key: str) -> bool:
     column = tables.holds.c
     found = select(column.hold).where(column.key == key, column.state == HoldState.OPEN).limit(1)
     return work.run(found).first() is not None
+
+
+def held_keys(work: Work, keys: Collection[str]) -> set[str]:
+    """Of these keys, those of which a hold is open."""
+    column = tables.holds.c
+    found = select(column.key).where(work.among(column.key, keys), column.state == HoldState.OPEN)
+    return {key for (key,) in work.run(found)}
+
+
+def put_holds(work: Work, rows: Iterable[HoldRow]) -> None:
+    """Insert or replace holds. StoreError where another hold with the key of one is open."""
+    work.upsert(tables.holds, rows)
 
 
 def hold_by_key(work: Work, key: str) -> HoldRow | None:

@@ -45,6 +45,17 @@ class Digest(NamedTuple):
     state: RecordState
 
 
+class Sharer(NamedTuple):
+    """A record that shows a match key which others show, too, the client it is linked to, and how many records show it."""
+
+    kind: str
+    value: str
+    system: str
+    external_id: str
+    client: str | None
+    records: int
+
+
 class KeyHit(NamedTuple):
     """A record that shows a match key, and the client it is linked to."""
 
@@ -202,6 +213,39 @@ def by_keys(work: Work, keys: Collection[MatchKey], limit_per_key: int) -> list[
         .order_by(hits.c.kind, hits.c.value, hits.c.system, hits.c.external_id)
     )
     return [KeyHit(*row) for row in work.run(statement)]
+
+
+def sharers(work: Work, keys: Collection[MatchKey], limit_per_key: int) -> list[Sharer]:
+    """The records that show a key which another one shows, too, with the client of each and how many show it.
+
+    A key that more than so many records show gives a single row, of which only the number counts: who they are tells nothing.
+    """
+    record, link = tables.match_keys.c, tables.links.c
+    wanted = work.pairs(_indexable(keys))
+    shown = tables.match_keys.join(wanted, and_(record.kind == wanted.c.a, record.value == wanted.c.b))
+    first, records = func.min(record.external_id), func.count()
+    counted = select(record.kind, record.value, func.min(record.system), first, records).select_from(shown)
+    counted = counted.group_by(record.kind, record.value).having(records > 1)
+    few: dict[MatchKey, int] = {}
+    found: list[Sharer] = []
+    for kind, value, system, external_id, number in work.run(counted):
+        if number > limit_per_key:
+            found.append(Sharer(kind, value, system, external_id, None, number))
+        else:
+            few[(kind, value)] = number
+    if not few:
+        return found
+    wanted = work.pairs(few)
+    shown = tables.match_keys.join(wanted, and_(record.kind == wanted.c.a, record.value == wanted.c.b))
+    same: ColumnElement[bool] = and_(record.system == link.system, record.external_id == link.external_id)
+    statement = select(record.kind, record.value, record.system, record.external_id, link.client)
+    statement = statement.select_from(shown.outerjoin(tables.links, same)).order_by(*tables.match_keys.primary_key)
+    rows = work.run(statement)
+    found += [
+        Sharer(kind, value, system, external_id, client, few[(kind, value)])
+        for kind, value, system, external_id, client in rows
+    ]
+    return found
 
 
 def key_counts(work: Work, keys: Collection[MatchKey]) -> dict[MatchKey, int]:

@@ -43,6 +43,7 @@ class Tx(Work):
     unlinked = _mirror.unlinked
     set_keys = _mirror.set_keys
     by_keys = _mirror.by_keys
+    sharers = _mirror.sharers
     key_counts = _mirror.key_counts
 
     client = _clients.client
@@ -94,6 +95,8 @@ class Tx(Work):
     hold = _journal.hold
     holds_of = _journal.holds_of
     is_held = _journal.is_held
+    held_keys = _journal.held_keys
+    put_holds = _journal.put_holds
     hold_by_key = _journal.hold_by_key
     add_audit = _journal.add_audit
     audit = _journal.audit

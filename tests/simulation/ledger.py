@@ -44,6 +44,7 @@ from syncd.store import (
     MergeState,
     RecordRow,
     RecordState,
+    Sharer,
     Standing,
     StandingState,
     SystemRow,
@@ -315,6 +316,14 @@ class LedgerTx:
             refs = [ref for ref in sorted(table) if key in table[ref]][:limit_per_key]
             hits.extend(KeyHit(*key, *ref, links[ref].client if ref in links else None) for ref in refs)
         return hits
+
+    def sharers(self, keys: Collection[tuple[str, str]], limit_per_key: int) -> list[Sharer]:
+        found: list[Sharer] = []
+        for key in sorted(set(keys)):
+            hits = self.by_keys([key], 1_000_000)
+            if len(hits) > 1:
+                found.extend(Sharer(*hit, len(hits)) for hit in (hits if len(hits) <= limit_per_key else hits[:1]))
+        return found
 
     def key_counts(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
         table, links = self._read("keys"), self._read("links")
@@ -591,6 +600,13 @@ class LedgerTx:
 
     def hold(self, identifier: str) -> HoldRow | None:
         return self._read("holds").get(identifier)
+
+    def held_keys(self, keys: Collection[str]) -> set[str]:
+        return {row.key for row in self.holds(HoldState.OPEN)} & set(keys)
+
+    def put_holds(self, rows: Iterable[HoldRow]) -> None:
+        for row in rows:
+            self.put_hold(row)
 
     def is_held(self, key: str) -> bool:
         return any(row.key == key for row in self.holds(HoldState.OPEN))

@@ -25,6 +25,15 @@ def test_looking_at_a_conflict_again_adds_no_row(store) -> None:
         assert tx.conflict("k4") is None
 
 
+def test_open_holds_are_told_by_their_keys(store) -> None:
+    """Of many keys, those of which a hold is open; several holds are put at once."""
+    with store.writing() as tx:
+        tx.put_holds([a_hold("h1", "a"), a_hold("h2", "b"), a_hold("h3", "c", state=HoldState.REFUSED)])
+    with store.reading() as tx:
+        assert tx.held_keys(["a", "b", "c", "d"]) == {"a", "b"}
+        assert [row.hold for row in tx.holds()] == ["h1", "h2"]
+
+
 def test_a_key_has_one_open_hold(store) -> None:
     """A second open hold with the key is refused; a settled one is remembered, and a new one may be opened."""
     with store.writing() as tx:

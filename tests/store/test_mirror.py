@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from syncd.store import ClientRow, KeyHit, RecordState
+from syncd.store import ClientRow, KeyHit, RecordState, Sharer
 from tests.store.examples import NOON, a_client, a_link, a_record, at
 
 
@@ -120,6 +120,37 @@ def test_records_are_found_by_their_keys(store) -> None:
         assert [hit.external_id for hit in tx.by_keys({email}, 2)] == ["1", "2"]
         assert tx.by_keys(set(), 2) == []
         assert tx.key_counts({email, vat}) == {email: 2}
+
+
+def test_sharers_are_told_only_where_a_key_is_shared_by_few(store) -> None:
+    """A key of one record gives nothing, one of few gives all of them with their clients, one of many a single row with their number."""
+    lone, few, many = ("email", "1@b.c"), ("name", "acme"), ("name", "office")
+    with store.writing() as tx:
+        tx.put_clients([a_client()])
+        tx.put_links([a_link(external_id="1")])
+        tx.set_keys("books", {"1": {lone, few, many}, "2": {few, many}, "3": {many}})
+    with store.reading() as tx:
+        found = tx.sharers({lone, few, many, ("name", "nobody")}, 2)
+        assert tx.sharers(set(), 2) == []
+    assert [each for each in found if each.value == "acme"] == [
+        Sharer("name", "acme", "books", "1", "c1", 2),
+        Sharer("name", "acme", "books", "2", None, 2),
+    ]
+    assert [each.records for each in found if each.value == "office"] == [3]
+    assert {each.value for each in found} == {"acme", "office"}
+
+
+def test_records_without_a_client_are_told_page_by_page(store) -> None:
+    """Unlinked records come by system and external id, from behind the last one of the page before."""
+    with store.writing() as tx:
+        tx.put_records([a_record(external_id=number) for number in ("1", "2", "3")])
+        tx.put_records([a_record("other", "1")])
+        tx.put_clients([a_client()])
+        tx.put_links([a_link(external_id="2")])
+    with store.reading() as tx:
+        assert tx.unlinked(2) == [("books", "1"), ("books", "3")]
+        assert tx.unlinked(2, ("books", "3")) == [("other", "1")]
+        assert tx.unlinked(2, ("other", "1")) == []
 
 
 def test_a_key_too_long_to_be_indexed_proves_nothing(store) -> None:

@@ -33,6 +33,7 @@ from syncd.core.correlate.evidence import (
     Verdict,
     Zone,
     compare,
+    compare_extra,
     judge,
     likelihood,
     log_odds,
@@ -40,7 +41,15 @@ from syncd.core.correlate.evidence import (
 from syncd.core.correlate.grouping import Dispute, Grouping, Node, Proposal, Ref, group
 from syncd.core.correlate.identity import STRONG_KEYS, Identity, MatchKey, identity, keys_of, keys_signature, match_keys
 from syncd.core.correlate.likeness import Names, Numbers, compare_names, compare_numbers
-from syncd.core.correlate.pairing import SHARERS_MAX, STRONG_SHARERS_MAX, candidate_pairs, cluster, match, sharers_max
+from syncd.core.correlate.pairing import (
+    SHARERS_MAX,
+    STRONG_SHARERS_MAX,
+    candidate_pairs,
+    cluster,
+    match,
+    one_to_one,
+    sharers_max,
+)
 
 __all__ = [
     "SHARED_LIMIT_CLIENTS",
@@ -64,6 +73,7 @@ __all__ = [
     "candidate_pairs",
     "cluster",
     "compare",
+    "compare_extra",
     "compare_names",
     "compare_numbers",
     "group",
@@ -75,5 +85,6 @@ __all__ = [
     "log_odds",
     "match",
     "match_keys",
+    "one_to_one",
     "sharers_max",
 ]

@@ -26,11 +26,17 @@ Commonness: TypeAlias = Callable[[MatchKey], int]
 
 Zone: TypeAlias = Literal["link", "propose", "reject"]
 
+Level: TypeAlias = Literal["equal", "near", "differs"]
+
 SHARED_LIMIT_CLIENTS: Final = 3
 
 SCORE_DECIMALS: Final = 4
 
 _SHARED: Final = f"equal, but shared by more than {SHARED_LIMIT_CLIENTS} clients"
+
+
+Observation: TypeAlias = "tuple[str, str, float]"
+"""The parts of an `Evidence`, which is made of the few pairs that are told to somebody."""
 
 
 class Evidence(NamedTuple):
@@ -55,9 +61,14 @@ class Verdict:
 
     zone: Zone
     total: float
-    evidence: tuple[Evidence, ...] = ()
+    observed: tuple[Observation, ...] = ()
     contradictions: tuple[str, ...] = ()
     matched_by: str = ""
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What was observed, field by field."""
+        return tuple(Evidence(*one) for one in self.observed)
 
     @property
     def score(self) -> float:
@@ -98,16 +109,16 @@ def judge(a: Identity, b: Identity, commonness: Commonness, matching: Matching =
     numbers = compare_numbers(a, b) if (a.registration or a.vat) and (b.registration or b.vat) else []
     if numbers and _is_placeholder(a, b, commonness):
         numbers = [(field, relation) for field, relation in numbers if field != "registration_number"]
-    evidence = [
-        Evidence(field, relation, weights.number_differs if relation is Numbers.DIFFERENT else weights.number_equal)
+    observed: list[Observation] = [
+        (field, relation, weights.number_differs if relation is Numbers.DIFFERENT else weights.number_equal)
         for field, relation in numbers
     ]
-    _weigh(a, b, matching, commonness, evidence)
+    _weigh(a, b, matching, commonness, observed)
     total = weights.prior
-    for one in evidence:
-        total += one.weight
+    for _, _, weight in observed:
+        total += weight
     contradictions = contradictions_in(numbers) if numbers else ()
-    strong = _strong(numbers, evidence)
+    strong = _strong(numbers, observed)
     other_company = strong in ("", "email and name") and (not strong or _surely_different(a, b))
     zone: Zone
     if contradictions:
@@ -117,10 +128,10 @@ def judge(a: Identity, b: Identity, commonness: Commonness, matching: Matching =
     else:
         zone = "propose" if total >= log_odds(matching.propose) else "reject"
     matched_by = "" if zone == "reject" else strong or "similarity"
-    return Verdict(zone, total, tuple(evidence), contradictions, matched_by)
+    return Verdict(zone, total, tuple(observed), contradictions, matched_by)
 
 
-def _weigh(a: Identity, b: Identity, matching: Matching, commonness: Commonness, found: list[Evidence]) -> None:
+def _weigh(a: Identity, b: Identity, matching: Matching, commonness: Commonness, found: list[Observation]) -> None:
     """Add what the name and the ways to reach two records say, field by field."""
     weights = matching.weights
     names = compare_names(a, b)
@@ -144,31 +155,31 @@ def _weigh(a: Identity, b: Identity, matching: Matching, commonness: Commonness,
             found.append(_further(extra, left, right, commonness))
 
 
-def _named(names: Names, a: Identity, weights: Weights, commonness: Commonness) -> Evidence:
+def _named(names: Names, a: Identity, weights: Weights, commonness: Commonness) -> Observation:
     match names:
         case Names.EQUAL:
             sharers = commonness(("name", a.name or ""))
             seen = names if sharers <= 1 else f"{names}, as {sharers} clients are called"
-            return Evidence("name", seen, weights.name_equal + _rare(sharers, weights.name_common))
+            return ("name", seen, weights.name_equal + _rare(sharers, weights.name_common))
         case Names.AGREE:
-            return Evidence("name", names, weights.name_agrees)
+            return ("name", names, weights.name_agrees)
         case Names.NEAR:
-            return Evidence("name", names, weights.name_near)
+            return ("name", names, weights.name_near)
         case Names.RESEMBLE:
-            return Evidence("name", names, weights.name_resembles)
+            return ("name", names, weights.name_resembles)
         case Names.DIFFERENT:
-            return Evidence("name", names, weights.name_differs)
+            return ("name", names, weights.name_differs)
         case _:
             assert_never(names)
 
 
-def _reached(a: Identity, b: Identity, weights: Weights, commonness: Commonness, found: list[Evidence]) -> None:
+def _reached(a: Identity, b: Identity, weights: Weights, commonness: Commonness, found: list[Observation]) -> None:
     """Add what e-mail and phone say."""
     if a.email is not None and b.email is not None:
         found.append(_shared("email", a.email, b.email, (weights.email_equal, weights.email_differs), commonness))
         if a.email != b.email and a.domain is not None and a.domain == b.domain:
             weight = max(0.0, weights.email_domain_equal + _rare(commonness(("domain", a.domain))))
-            found.append(Evidence("email domain", "equal", weight))
+            found.append(("email domain", "equal", weight))
     if a.phone is not None and b.phone is not None:
         found.append(_shared("phone", a.phone, b.phone, (weights.phone_equal, weights.phone_differs), commonness))
 
@@ -178,45 +189,56 @@ def _rare(sharers: int, floor: float = -math.inf) -> float:
     return max(floor, -math.log(max(sharers, 1)))
 
 
-def _shared(field: str, left: str, right: str, weights: tuple[float, float], commonness: Commonness) -> Evidence:
+def _shared(field: str, left: str, right: str, weights: tuple[float, float], commonness: Commonness) -> Observation:
     """An e-mail or a phone: equal ones prove less the more clients share them, and nothing beyond the limit."""
     equal, differs = weights
     if left != right:
-        return Evidence(field, "different", differs)
+        return (field, "different", differs)
     sharers = commonness((field, left))
     if sharers > SHARED_LIMIT_CLIENTS:
-        return Evidence(field, _SHARED, 0.0)
-    return Evidence(field, "equal", max(0.0, equal + _rare(sharers)))
+        return (field, _SHARED, 0.0)
+    return (field, "equal", max(0.0, equal + _rare(sharers)))
 
 
-def _spelt(found: list[Evidence], field: str, left: str, right: str, weights: tuple[float, float, float]) -> None:
+def _spelt(found: list[Observation], field: str, left: str, right: str, weights: tuple[float, float, float]) -> None:
     """A text that is equal, spelt much the same, or different."""
     equal, near, differs = weights
     if has_same_words(left, right):
         _add(found, field, equal=True, weight=equal)
     elif near != differs and is_alike(left, right):
-        found.append(Evidence(field, "similar", near))
+        found.append((field, "similar", near))
     else:
         _add(found, field, equal=False, weight=differs)
 
 
-def _add(found: list[Evidence], field: str, equal: bool, weight: float) -> None:  # noqa: FBT001 - named where it is not plain
+def _add(found: list[Observation], field: str, equal: bool, weight: float) -> None:  # noqa: FBT001 - named where it is not plain
     if weight:
-        found.append(Evidence(field, "equal" if equal else "different", weight))
+        found.append((field, "equal" if equal else "different", weight))
 
 
-def _further(extra: Extra, left: str, right: str, commonness: Commonness) -> Evidence:
+def compare_extra(extra: Extra, left: str, right: str) -> Level:
+    """How two values of a further field stand to each other."""
+    if left == right:
+        return "equal"
+    if extra.likeness is Likeness.TEXT:
+        if len(left) == len(right) and has_same_words(left, right):
+            return "equal"
+        return "near" if is_alike(left, right) else "differs"
+    return "near" if extra.likeness is Likeness.NUMBER and is_slip(left, right) else "differs"
+
+
+def _further(extra: Extra, left: str, right: str, commonness: Commonness) -> Observation:
     """One of the tenant's further fields."""
-    if left == right or (extra.likeness is Likeness.TEXT and has_same_words(left, right)):
-        sharers = commonness(key_of(extra, left)) if extra.key else 1
-        return Evidence(extra.field, "equal", max(min(extra.equal, 0.0), extra.equal + _rare(sharers)))
-    match extra.likeness:
-        case Likeness.NUMBER if is_slip(left, right):
-            return Evidence(extra.field, "one character off", extra.near)
-        case Likeness.TEXT if is_alike(left, right):
-            return Evidence(extra.field, "similar", extra.near)
+    match compare_extra(extra, left, right):
+        case "equal" if extra.key:
+            weight = max(min(extra.equal, 0.0), extra.equal + _rare(commonness(key_of(extra, left))))
+            return extra.field, "equal", weight
+        case "equal":
+            return extra.field, "equal", extra.equal
+        case "near":
+            return extra.field, "similar" if extra.likeness is Likeness.TEXT else "one character off", extra.near
         case _:
-            return Evidence(extra.field, "different", extra.differs)
+            return extra.field, "different", extra.differs
 
 
 def _is_placeholder(a: Identity, b: Identity, commonness: Commonness) -> bool:
@@ -230,17 +252,17 @@ def _is_placeholder(a: Identity, b: Identity, commonness: Commonness) -> bool:
     )
 
 
-def _strong(numbers: Iterable[tuple[str, Numbers]], evidence: Iterable[Evidence]) -> str:
+def _strong(numbers: Iterable[tuple[str, Numbers]], observed: Iterable[Observation]) -> str:
     """The evidence that may link by itself: the field that matched, or empty."""
     for field, relation in numbers:
         if relation is not Numbers.DIFFERENT:
             return field
     email = names = False
-    for one in evidence:
-        if one.field == "email":
-            email = one.seen == "equal"
-        elif one.field == "name":
-            names = one.seen == Names.AGREE or one.seen.startswith(Names.EQUAL)
+    for field, seen, _ in observed:
+        if field == "email":
+            email = seen == "equal"
+        elif field == "name":
+            names = seen == Names.AGREE or seen.startswith(Names.EQUAL)
     return "email and name" if email and names else ""
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from typing import Final, TypeAlias
 
 from syncd.core.matching import MATCHING, Extra, Likeness, Matching
 from syncd.core.model import Context, Fields, Kind
-from syncd.core.normalize import Registration, Vat, join_name, key, name_key, name_words, registration, vat
+from syncd.core.normalize import (
+    Registration,
+    Vat,
+    join_name,
+    key,
+    name_key,
+    name_words,
+    registration,
+    registration_key,
+    vat,
+)
 
 MatchKey: TypeAlias = "tuple[str, str]"
 """What an index of records is searched by: (sort of key, normalised value)."""
@@ -37,7 +47,8 @@ _FREE_MAIL: Final = frozenset(
 )  # fmt: skip
 """Mail providers: sharing one of these domains says nothing."""
 
-_VOWELS: Final = frozenset("aeiouyhw")
+_VOWELS: Final = str.maketrans("", "", "aeiouyhw")
+_DOUBLED: Final = re.compile(r"([a-z])\1+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,6 @@ def identity(fields: Fields, context: Context, extras: tuple[Extra, ...] = ()) -
     email = _email(fields, context)
     domain = email.rpartition("@")[2] if email else None
     name = _name(fields)
-    postal_code = key(Kind.REGISTRATION, _text(fields, "postal_code"), context)
     return Identity(
         registration=_registration(fields, context),
         vat=_vat(fields, context),
@@ -78,12 +88,12 @@ def identity(fields: Fields, context: Context, extras: tuple[Extra, ...] = ()) -
         phone=_phone(fields, context),
         name=name,
         words=tuple(name.split()) if name else (),
-        postal_code=postal_code if isinstance(postal_code, str) else None,
+        postal_code=_characters(_text(fields, "postal_code")),
         street=_words(_text(fields, "address_line1")),
         city=_words(_text(fields, "city")),
         country=_text(fields, "country").upper() or None,
         kind=_text(fields, "kind") or None,
-        extras=tuple(_extra(fields, extra, context) for extra in extras),
+        extras=tuple(_extra(fields, extra) for extra in extras),
     )
 
 
@@ -145,13 +155,10 @@ def _number_keys(found: Identity) -> set[MatchKey]:
     return keys
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def _sound(words: tuple[str, ...]) -> str:
     """The first letters and the consonants of a name's words, doubled ones once: what most slips of the pen leave as it was."""
-    return " ".join(
-        "".join(letter for letter, _ in groupby(word[0] + "".join(each for each in word[1:] if each not in _VOWELS)))
-        for word in words
-    )
+    return _DOUBLED.sub(r"\1", " ".join(word[0] + word[1:].translate(_VOWELS) for word in words))
 
 
 def _text(fields: Fields, field: str) -> str:
@@ -162,6 +169,12 @@ def _text(fields: Fields, field: str) -> str:
 def _words(text: str) -> str | None:
     """Words in one form, in typed order."""
     return " ".join(name_words(text)) or None if text else None
+
+
+@lru_cache(maxsize=8192)
+def _characters(text: str) -> str | None:
+    """Letters and digits alone, in capitals; another text as it is."""
+    return registration_key(text) or None if text else None
 
 
 def _is_usable(number: str) -> bool:
@@ -200,11 +213,10 @@ def _phone(fields: Fields, context: Context) -> str | None:
     return found
 
 
-def _extra(fields: Fields, extra: Extra, context: Context) -> str | None:
+def _extra(fields: Fields, extra: Extra) -> str | None:
     """A further field as it is compared: its words, or its letters and digits."""
     value = fields.get(extra.field)
     text = str(value) if isinstance(value, str | int) else ""
     if extra.likeness is Likeness.TEXT:
         return _words(text)
-    found = key(Kind.REGISTRATION, text, context)
-    return found if isinstance(found, str) and found else None
+    return _characters(text)

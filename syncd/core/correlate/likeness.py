@@ -7,8 +7,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from rapidfuzz import fuzz
-from rapidfuzz.distance import OSA
+from rapidfuzz.distance.OSA import distance as osa
+from rapidfuzz.fuzz import ratio, token_sort_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,14 +91,14 @@ def compare_names(a: Identity, b: Identity) -> Names | None:
     return _names(a.words, b.words) if a.words <= b.words else _names(b.words, a.words)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _names(left: tuple[str, ...], right: tuple[str, ...]) -> Names:
     rest = _without(left, right), _without(right, left)
     if any(not word.isalpha() and any(letter.isdigit() for letter in word) for words in rest for word in words):
         return Names.DIFFERENT
     if _rest_agrees(*rest, has_common=any(len(word) > 1 and word in right for word in left)):
         return Names.AGREE
-    percent = fuzz.ratio(" ".join(left), " ".join(right), score_cutoff=RESEMBLING_PERCENT)
+    percent = ratio(" ".join(left), " ".join(right), score_cutoff=RESEMBLING_PERCENT)
     if percent >= SIMILAR_PERCENT:
         return Names.NEAR
     return Names.RESEMBLE if percent else Names.DIFFERENT
@@ -130,26 +130,26 @@ def _is_initial(a: str, b: str) -> bool:
 def _is_typo(a: str, b: str) -> bool:
     """One letter off in a long word. A longer ending is another name (Daniel, Daniela) but for a plural."""
     shorter, longer = sorted((a, b), key=len)
-    if len(shorter) < TYPO_MINIMUM_CHARACTERS or OSA.distance(a, b, score_cutoff=1) > 1:
+    if len(shorter) < TYPO_MINIMUM_CHARACTERS or osa(a, b, score_cutoff=1) > 1:
         return False
     return not longer.startswith(shorter) or longer[len(shorter) :] in ("s", "x")
 
 
 def is_slip(a: str, b: str) -> bool:
     """Whether two different numbers are one character apart, or two that changed places."""
-    return OSA.distance(a, b, score_cutoff=1) <= 1
+    return -1 <= len(a) - len(b) <= 1 and osa(a, b, score_cutoff=1) <= 1
 
 
 def has_same_words(a: str, b: str) -> bool:
     """Whether two texts have the same words, in any order."""
-    return a == b or (len(a) == len(b) and sorted(a.split()) == sorted(b.split()))
+    return a == b or (len(a) == len(b) and " " in a and sorted(a.split()) == sorted(b.split()))
 
 
 def is_alike(a: str, b: str) -> bool:
     """Whether two different texts are spelt much the same: with other blanks, with a slip of the pen, or in another order."""
     left, right = a.replace(" ", ""), b.replace(" ", "")
-    if fuzz.ratio(left, right, score_cutoff=TEXT_PERCENT):
+    if ratio(left, right, score_cutoff=TEXT_PERCENT):
         return True
-    if min(len(left), len(right)) >= SLIP_MINIMUM_CHARACTERS and OSA.distance(left, right, score_cutoff=1) <= 1:
+    if min(len(left), len(right)) >= SLIP_MINIMUM_CHARACTERS and is_slip(left, right):
         return True
-    return (" " in a or " " in b) and fuzz.token_sort_ratio(a, b, score_cutoff=TEXT_PERCENT) > 0
+    return " " in a and " " in b and token_sort_ratio(a, b, score_cutoff=TEXT_PERCENT) > 0

@@ -8,9 +8,8 @@ from itertools import combinations
 from typing import Final, TypeVar
 
 from syncd.core.correlate.evidence import Verdict, judge
-from syncd.core.correlate.identity import STRONG_KEYS, MatchKey, identity, keys_of
+from syncd.core.correlate.identity import STRONG_KEYS, Identity, MatchKey, keys_of
 from syncd.core.matching import MATCHING, Matching
-from syncd.core.model import Context, Fields
 
 SHARERS_MAX: Final = 24
 """Records compared with each other because they share one key; a key that more of them share proves nothing."""
@@ -38,13 +37,12 @@ def candidate_pairs(sharers: Mapping[MatchKey, Collection[R]], wanted: Callable[
 
 
 def match(
-    records: Sequence[Fields], context: Context, matching: Matching = MATCHING, *, sides: Sequence[int] | None = None
+    found: Sequence[Identity], matching: Matching = MATCHING, *, sides: Sequence[int] | None = None
 ) -> Iterator[tuple[int, int, Verdict]]:
     """Every pair of a set of records that is not rejected, by their positions, with its verdict.
 
     sides: to which set each record belongs; then only pairs of two sets are judged.
     """
-    found = [identity(fields, context, matching.extras) for fields in records]
     sharers: dict[MatchKey, list[int]] = defaultdict(list)
     for number, one in enumerate(found):
         for key in keys_of(one, matching.extras):
@@ -54,8 +52,11 @@ def match(
     def wanted(a: int, b: int) -> bool:
         return sides is None or sides[a] != sides[b]
 
+    def commonness(key: MatchKey) -> int:
+        return counts.get(key, 1)
+
     for a, b in candidate_pairs(sharers, wanted):
-        verdict = judge(found[a], found[b], lambda key: counts.get(key, 1), matching)
+        verdict = judge(found[a], found[b], commonness, matching)
         if verdict.zone != "reject":
             yield a, b, verdict
 
@@ -87,3 +88,14 @@ def cluster(count: int, pairs: Iterable[tuple[int, int, Verdict]]) -> list[list[
     for number in range(count):
         found[top(number)].append(number)
     return list(found.values())
+
+
+def one_to_one(pairs: Iterable[tuple[int, int, Verdict]]) -> list[tuple[int, int, Verdict]]:
+    """The best pair of each record, where none is twice in its own system: the strongest pairs whose two records are still free."""
+    taken: set[int] = set()
+    kept: list[tuple[int, int, Verdict]] = []
+    for a, b, verdict in sorted(pairs, key=lambda pair: (-pair[2].total, pair[0], pair[1])):
+        if a not in taken and b not in taken:
+            taken.update((a, b))
+            kept.append((a, b, verdict))
+    return kept

@@ -46,6 +46,7 @@ __all__ = [
     "name_words",
     "postal_code_valid",
     "registration",
+    "registration_key",
     "same",
     "split_name",
     "vat",
