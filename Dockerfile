@@ -18,6 +18,7 @@ ENV PYTHONPATH=/opt/syncd \
     PYTHONUNBUFFERED=1 \
     SYNCD_CONFIG=/etc/syncd \
     SYNCD_DATABASE=sqlite:////var/lib/syncd \
+    SYNCD_STATE=/var/lib/syncd \
     SYNCD_LOG__FILE="" \
     SYNCD_LOG__FORMAT=json \
     SYNCD_WEB__LISTEN=0.0.0.0:8484 \

@@ -94,7 +94,7 @@ class Lane:
                 self._stop.wait(RESTART_SECONDS)
 
     def _work(self) -> None:
-        with open_tenant(self.service, self.config, stop=self._stop) as tenant, tenant.store.hold_lock():
+        with open_tenant(self.service, self.config, stop=self._stop) as tenant, tenant.working() as remember:
             _log.info("tenant_started", systems=[each.system for each in self.config.systems])
             while not self._stop.is_set():
                 self._wake.wait()
@@ -103,6 +103,7 @@ class Lane:
                     due, self._due = self._due, set()
                 if due and not self._stop.is_set():
                     report = tenant.engine.cycle(due)
+                    remember()
                     self.ready = True
                     purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
                     self._look_on(tenant, report)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -15,6 +15,7 @@ from syncd.config import ServiceConfig, TenantConfig
 from syncd.core.model import Policy
 from syncd.engine import Engine
 from syncd.engine.operate import Operator
+from syncd.engine.witness import Witness, notice
 from syncd.errors import SyncdError
 from syncd.store import Store, open_store, utc_now
 
@@ -48,6 +49,20 @@ class Tenant:
     def operator(self, actor: str) -> Operator:
         """A person's hand on this tenant; see `syncd.engine.operate`."""
         return Operator(self.store, self.engine.clock, actor, self.policy.context)
+
+    @contextmanager
+    def working(self) -> Iterator[Callable[[], None]]:
+        """The working right while the context lasts; StoreBusy where another process has it. Gives what is to be called after a cycle.
+
+        An older state of the store than the one that was left is noticed here; see `syncd.engine.witness`.
+        """
+        witness = Witness(self.service.state_folder, self.name)
+        clock = self.engine.clock
+        with self.store.hold_lock():
+            notice(self.store, witness.remembered(), clock())
+            witness.keep(self.store, clock(), whole=True)
+            yield lambda: witness.keep(self.store, clock())
+            witness.keep(self.store, clock(), whole=True)
 
     def close(self) -> None:
         """Stop what waits, release connections and the store."""

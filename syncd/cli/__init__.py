@@ -56,6 +56,8 @@ front.places = {
     "verify": "verifying:verify_command",
     "export": "exporting:export_command",
     "erase": "erasing:erase_command",
+    "backup": "saving:backup",
+    "restore": "saving:restore",
     "log": "logs:log_command",
     "db": "database:db",
     "config": "configuring:config_command",

@@ -43,7 +43,7 @@ def apply_command(call: Call, file: Path) -> int:
         )
     with log.context(tenant=tenant.name), open_tenant(found.service, tenant) as one:
         check(one.store, document, tenant.policy.digest, one.engine.clock())
-        with one.store.hold_lock():
+        with one.working():
             cycle, outcomes = apply(one.engine, document, actor())
     result = applied(tenant.name, document["plan"], cycle, outcomes)
     if call.json:

@@ -120,7 +120,7 @@ def cycle_tenant(
     """Run the cycles of one tenant under its lock; what went wrong becomes part of the document (`error`)."""
     with log.context(tenant=tenant.name):
         try:
-            with _opened(service, tenant) as one, one.store.hold_lock():
+            with _opened(service, tenant) as one, one.working():
                 reports = one.engine.sync(until_quiet=until_quiet, cycles=cycles, wait_seconds=wait_seconds)
                 document = report.synced(tenant.name, reports, one.engine.quiet())
                 return {**document, **report.standstill(one.store, [system.name for system in tenant.policy.systems])}
@@ -275,7 +275,7 @@ def plan(call: Call, out: Path | None) -> int:
     """
     found = scene(call)
     tenant = single(found)
-    with log.context(tenant=tenant.name), open_tenant(found.service, tenant) as one, one.store.hold_lock():
+    with log.context(tenant=tenant.name), open_tenant(found.service, tenant) as one, one.working():
         document = seal(one.store, report.plan(tenant.name, tenant.policy.digest, one.engine.plan(), now()))
     if out is not None:
         _write_private(out, output.encoded(document))

@@ -15,6 +15,7 @@ from syncd.cli import output
 from syncd.cli.frame import DONE, FAILED, Call, actor, consent, locate, now, opened, options, scene
 from syncd.config import ServiceConfig
 from syncd.engine.erasing import Erased, erase, preview
+from syncd.engine.witness import Witness, notice
 from syncd.store import Store
 
 PLAN_LIMIT_BYTES: Final = 256 * 1024 * 1024
@@ -39,13 +40,16 @@ def erase_command(call: Call, client: str, *, yes: bool) -> int:
     found = scene(call, every=True)
     tenant = locate(found, "client", client, lambda store: _has(store, client), "syncd clients")
     context = tenant.policy.context
+    witness = Witness(found.service.state_folder, tenant.name)
     with opened(found.service, tenant) as store, store.hold_lock():
+        notice(store, witness.remembered(), now())
         with store.reading() as tx:
             ahead = preview(tx, client, context)
         if not yes:
             _show(ahead, err=True)
             consent("Erase this client? It cannot be taken back.", given=yes)
         done = erase(store, client, context, actor=actor(), clock=now)
+        witness.keep(store, now(), whole=True)
         store.scrub()
         plans, files = _clear_files(found.service, tenant.name, done)
     document = _document(tenant.name, done, plans, files)

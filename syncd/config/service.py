@@ -27,7 +27,7 @@ class ServiceConfig:
     database: `sqlite:////absolute/folder` (one file per tenant) or `postgresql://...` (one schema per tenant).
     log_level: debug | info | warning | error. log_format: auto | json | pretty. log_file: None for none.
     web_listen: "ADDRESS:PORT", "" for no page. web_public: the origin under which browsers reach the page, "" for web_listen itself.
-    web_tokens: the file of who may log in there.
+    web_tokens: the file of who may log in there. state: the folder of the key `state`, None where it is empty.
     """
 
     folder: Path
@@ -40,6 +40,14 @@ class ServiceConfig:
     web_tokens: Path = Path("state/web-tokens.json")
     allow_insecure_loopback: bool = False
     notify: NotifyConfig | None = None
+    state: Path | None = None
+
+    @property
+    def state_folder(self) -> Path | None:
+        """Where the witness of each store is: `state`, else the folder of the SQLite files; None for nowhere."""
+        if self.state is None and self.database.startswith(_SQLITE):
+            return Path(self.database.removeprefix(_SQLITE))
+        return self.state
 
 
 def load_service(folder: Path) -> tuple[ServiceConfig, list[str]]:
@@ -67,6 +75,7 @@ def load_service(folder: Path) -> tuple[ServiceConfig, list[str]]:
         web_listen=keys.web.listen,
         web_public=keys.web.public,
         web_tokens=_beside(folder, keys.web.tokens),
+        state=_beside(folder, keys.state) if keys.state else None,
         allow_insecure_loopback=keys.limits.allow_insecure_loopback,
         notify=telling.notify(
             keys.notify,

@@ -206,6 +206,7 @@ class Service(_Strict):
     """syncd.toml."""
 
     database: Annotated[str, AfterValidator(_database)] = "sqlite:///state"
+    state: str = ""
     log: Log = Log()
     web: Web = Web()
     limits: Limits = Limits()

@@ -19,6 +19,7 @@ from syncd.core.model import Context
 from syncd.engine import trail
 from syncd.errors import UsageError
 from syncd.store import AuditRow, Bundle, ClientState, MatchKey, RecordKey, RecordState, WriteState
+from syncd.store.copying import linked_records
 
 if TYPE_CHECKING:
     from syncd.store import Store, Tx
@@ -118,8 +119,8 @@ def erase(store: Store, client: str, context: Context, *, actor: str, clock: Cal
         if secret is None:
             secret = secrets.token_hex(KEY_BYTES)
             tx.set_meta(KEY, secret)
-        tx.add_suppressed([_digest(secret, "record", *record) for record in found.records])
-        tx.add_suppressed([_digest(secret, *key) for key in own])
+        tx.add_suppressed([digest_of(secret, "record", *record) for record in found.records])
+        tx.add_suppressed([digest_of(secret, *key) for key in own])
         now = clock()
         tx.erase(found.clients)
         ended = {"state": ClientState.DELETED.value, "merged_into": None}
@@ -139,7 +140,7 @@ def erased_records(tx: Tx, refs: Collection[RecordKey]) -> set[RecordKey]:
     secret = tx.get_meta(KEY) if refs else None
     if secret is None:
         return set()
-    digests = {_digest(secret, "record", *ref): ref for ref in refs}
+    digests = {digest_of(secret, "record", *ref): ref for ref in refs}
     return {digests[digest] for digest in tx.suppressed(list(digests))}
 
 
@@ -151,20 +152,40 @@ def erased_again(tx: Tx, system: str, keys: Mapping[str, Collection[MatchKey]]) 
     secret = tx.get_meta(KEY) if keys else None
     if secret is None:
         return set()
-    digests = {_digest(secret, "record", system, external_id): external_id for external_id in keys}
+    digests = {digest_of(secret, "record", system, external_id): external_id for external_id in keys}
     found = {digests[digest] for digest in tx.suppressed(list(digests))}
-    shown = {_digest(secret, *key): key for mine in keys.values() for key in mine if key[0] in IDENTIFYING}
+    shown = {digest_of(secret, *key): key for mine in keys.values() for key in mine if key[0] in IDENTIFYING}
     suppressed = {shown[digest] for digest in tx.suppressed(list(shown))}
     suppressed -= _owners(tx, suppressed).keys()
     found |= {external_id for external_id, mine in keys.items() if suppressed & set(mine)}
-    tx.add_suppressed([_digest(secret, "record", system, external_id) for external_id in sorted(found)])
+    tx.add_suppressed([digest_of(secret, "record", system, external_id) for external_id in sorted(found)])
     return found
 
 
-def _digest(secret: str, *words: str) -> str:
+def digest_of(secret: str, *words: str) -> str:
     """Under the store's key, so that nobody can try out names; the words are told apart by their lengths."""
     text = "".join(f"{len(word)}:{word}" for word in words)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=bytes.fromhex(secret), digest_size=24).hexdigest()
+
+
+def erase_again(tx: Tx) -> list[str]:
+    """Erase the clients whose records were erased before (a restored store knows them again); returns them."""
+    secret = tx.get_meta(KEY)
+    if secret is None:
+        return []
+    links = {
+        digest_of(secret, "record", system, external_id): client for system, external_id, client in linked_records(tx)
+    }
+    clients = sorted({links[digest] for digest in tx.suppressed(list(links))})
+    with_aliases = sorted({each for client in clients for each in _with_aliases(tx, client)})
+    if with_aliases:
+        tx.erase(with_aliases)
+        ended = {"state": ClientState.DELETED.value, "merged_into": None}
+        now = tx.now()
+        tx.add_audit(
+            AuditRow(now, trail.GOLDEN_COMPLETED, trail.SYNCD, dict(ended), client=each) for each in with_aliases
+        )
+    return with_aliases
 
 
 # ---------------------------------------------------------------- what belongs to them

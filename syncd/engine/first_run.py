@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.engine.decide import Scope
 from syncd.engine.linking import DISPUTED
+from syncd.engine.tombstones import RESTORED
 from syncd.store import AuditRow, HoldKind, HoldRow, HoldState
 
 if TYPE_CHECKING:
@@ -26,16 +27,18 @@ PAGE = 500
 def first_run(tx: Tx, scope: Scope) -> bool:
     """Make the first-run report once. Returns whether writes may go out now: at once with `go`, after a person's release with `review`."""
     writable = any(system.mode.creates or system.mode.updates for system in scope.systems.values())
-    if tx.get_meta("first_run") is not None or not writable:
+    state = tx.get_meta("first_run")
+    if state not in (None, RESTORED) or not writable:
         return False
     report = report_links(tx, scope)
-    go = scope.policy.first_run == "go"
+    go = scope.policy.first_run == "go" and state is None
     tx.set_meta("first_run", "released" if go else "waiting")
     tx.add_audit([AuditRow(scope.now, REPORTED, "syncd", {"systems": report, "released": go}, cycle=scope.cycle)])
     if go:
         tx.mark_all_dirty()
         return True
-    reason = "first run: look at what was linked and what would be created, then release"
+    what = "first run" if state is None else "the store was restored"
+    reason = f"{what}: look at what was linked and what would be created, then release"
     tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.FIRST_RUN, None, reason, report, scope.now, "first_run"))
     return False
 

@@ -20,6 +20,7 @@ from syncd.engine.gathering import Gathering, pair_of
 from syncd.engine.merging import parted
 from syncd.engine.observe import digest
 from syncd.engine.settling import free_of_doubt
+from syncd.engine.tombstones import respect_tombstones
 from syncd.store import ClientRow, HoldKind, HoldRow, HoldState, LinkRow, LinkState
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def _join(
     tx.put_clients([ClientRow(client, {}, scope.now, scope.now) for client in made])
     tx.put_links(links)
     trail.linked(tx, links, at=scope.now, cycle=scope.cycle, made=made)
+    respect_tombstones(tx, links, list(scope.systems), scope.now, scope.cycle)
     tx.mark_dirty(sorted({link.client for link in links}))
     return clients
 

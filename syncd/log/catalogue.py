@@ -72,6 +72,8 @@ EVENTS: Final[dict[str, str]] = {
     # The store, and operators.
     "store_opened": "A tenant's store was opened.",
     "store_upgraded": "A tenant's store was brought to the current schema.",
+    "store_restored": "The store is an older state than was remembered, or came from a backup; nothing is written before a report is released.",
+    "witness_failed": "What is remembered beside the database could not be read or written; an older database would not be noticed.",
     "store_busy": "Another syncd works on a tenant's store.",
     "fenced": "A newer process took over a tenant's store; this one stops working on it.",
     "notified": "A person was told of something, or that it is over.",

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -21,6 +22,9 @@ from syncd.store import schema, tables
 from syncd.store.columns import KEY_LIMIT_CHARACTERS, encode, plain
 from syncd.store.dialects import LOCK_WAIT_SECONDS, Backend, Held, backend
 from syncd.store.tx import Tx
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def utc_now() -> datetime:
@@ -154,6 +158,10 @@ class Store:
         """Take what was deleted out of the database's files too (after an erasure); rewrites the whole store."""
         with self._one_writer():
             self._place.scrub()
+
+    def copy_file(self, file: Path) -> bool:
+        """Copy one state of the store into a new SQLite file while others work on it; False where its database is no file."""
+        return self._place.copy_file(file)
 
     def close(self) -> None:
         """Close every connection. The store cannot be used afterwards."""

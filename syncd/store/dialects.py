@@ -11,8 +11,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -89,6 +90,14 @@ class Backend(Protocol):
 
     def scrub(self) -> None:
         """Drop what deleted rows left behind in files."""
+        ...
+
+    def copy_file(self, file: Path) -> bool:
+        """Copy one state of the database into a new SQLite file while others work on it; False where that cannot be done as a file."""
+        ...
+
+    def renumber(self, connection: Connection) -> None:
+        """After rows were put with numbers of their own: have the next number of the audit trail follow the last."""
         ...
 
     def close(self) -> None:
@@ -243,6 +252,18 @@ class Sqlite:
                 f"{self.place}: what was erased is still in the -wal file, because another process reads the store"
             )
             raise StoreError(message)
+
+    def copy_file(self, file: Path) -> bool:
+        # A connection with the mode of the file: what is copied is as private as the store.
+        with translated(self.place), self._schema_engine.connect() as connection:
+            source: Any = connection.connection.driver_connection
+            _make_private_file(file)
+            with closing(sqlite3.connect(file)) as target:
+                source.backup(target)
+        return True
+
+    def renumber(self, connection: Connection) -> None:
+        """SQLite takes the next number from the last."""
 
     def close(self) -> None:
         self._engine.dispose()
@@ -424,6 +445,17 @@ class Postgres:
             listed = text("SELECT tablename FROM pg_tables WHERE schemaname = :name ORDER BY tablename")
             for (table,) in connection.execute(listed, {"name": self._schema}).all():
                 connection.exec_driver_sql(f'VACUUM FULL "{self._schema}"."{table}"')
+
+    def copy_file(self, file: Path) -> bool:
+        del file
+        return False
+
+    def renumber(self, connection: Connection) -> None:
+        table = f'"{self._schema}".audit'
+        last = text(
+            "SELECT setval(pg_get_serial_sequence(:name, 'seq'), COALESCE(MAX(seq), 1), MAX(seq) IS NOT NULL) FROM audit"
+        )
+        connection.execute(last, {"name": table})
 
     def close(self) -> None:
         self._engine.dispose()
