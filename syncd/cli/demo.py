@@ -21,11 +21,14 @@ from syncd import report
 from syncd.cli import output
 from syncd.cli.cycle import cycle_tenant, show_counts, show_rest
 from syncd.cli.frame import DONE, FAILED, Call, Scene, opened, options, scene, usage
-from syncd.cli.people import Deed, deeds
+from syncd.cli.people import MOVED, NEWCOMER, Deed, deeds
 from syncd.cli.status import show_conflict, show_status, tenant_status
+from syncd.engine.foresight import of_merge
 from syncd.errors import SyncdError
+from syncd.report.merging import merged
 from syncd.sandbox import Sandbox, start, write_config
 from syncd.store import WriteState
+from syncd.tenant import open_tenant
 
 SEED: Final = 1
 CLIENTS: Final = 24
@@ -86,7 +89,7 @@ class _Ended(SyncdError):
 @click.option("--keep", is_flag=True, help="Keep the simulated systems running at the end, until interrupted.")
 @options
 def demo(call: Call, folder: Path, *, fresh: bool, keep: bool) -> int:
-    r"""Show syncd at work on four simulated systems: first cycles, edits everywhere, a conflict, silence.
+    r"""Show syncd at work on four simulated systems: first cycles, edits everywhere, a conflict, a merge, silence.
 
     Run it again and it sends no writes; --fresh starts from the beginning.
 
@@ -127,7 +130,7 @@ def demo(call: Call, folder: Path, *, fresh: bool, keep: bool) -> int:
 
 
 def _first(stage: Stage) -> report.Document:
-    """From nothing: first cycles, people's edits, cycles, and one more that has nothing to do."""
+    """From nothing: first cycles, people's edits, cycles, a merge, and one more cycle that has nothing to do."""
     [tenant] = stage.found.tenants
     stage.tell(
         "\n1. The first cycles: read everything, find out which records are one client, fill in what is missing."
@@ -151,17 +154,23 @@ def _first(stage: Stage) -> report.Document:
     _tell_cycles(stage, second)
     conflicts = _tell_effects(stage, done, {cycle["cycle"] for cycle in second["cycles"]})
 
-    stage.tell("\n4. One more cycle, with nothing new anywhere.")
+    stage.tell("\n4. A merge: the new client turns out to be another name of one that was there.")
+    merge = _merge(stage, done)
+    third = stage.cycles()
+    _tell_cycles(stage, third)
+
+    stage.tell("\n5. One more cycle, with nothing new anywhere.")
     last = stage.cycles(until_quiet=False)
     writes = _writes(last)
     stage.tell(f"  {output.counted(writes, 'write')} sent, {output.counted(_requests(last), 'request')} made to look")
-    every = [*first["cycles"], *second["cycles"], *last["cycles"]]
+    every = [*first["cycles"], *second["cycles"], *third["cycles"], *last["cycles"]]
     totals = _totals(stage, every)
     return {
         "cycles": every,
         "totals": totals,
         "people": [{"deed": deed.label, "what": deed.words} for deed in done],
         "conflicts": conflicts,
+        "merge": merge,
         "writes_in_last_cycle": writes,
         "quiescent": last["quiescent"],
     }
@@ -182,6 +191,7 @@ def _again(stage: Stage) -> report.Document:
         "totals": _totals(stage, last["cycles"]),
         "people": [],
         "conflicts": [],
+        "merge": None,
         "writes_in_last_cycle": writes,
         "quiescent": last["quiescent"],
     }
@@ -199,6 +209,27 @@ def _work(stage: Stage) -> list[Deed]:
             else:
                 stage.sandbox.edit(provider, row_id, raw)
     return done
+
+
+def _merge(stage: Stage, done: Iterable[Deed]) -> report.Document | None:
+    """Merge the newcomer into the client that moved to the same town, as `syncd merge` does; None where one of them is missing."""
+    [tenant] = stage.found.tenants
+    with opened(stage.found.service, tenant) as store:
+        known = {row["client"]: row["fields"].get("name") for row in report.clients(store, tenant.name)}
+    winner = next((deed.client for deed in done if deed.label == MOVED), None)
+    loser = next((client for client, name in known.items() if name == NEWCOMER), None)
+    if winner is None or loser is None:
+        return None
+    with open_tenant(stage.found.service, tenant) as one:
+        row = one.operator("operator demo").merge(winner, loser)
+        with one.store.reading() as tx:
+            document = merged(one.name, tx, row, of_merge(tx, row, one.engine.systems))
+    stage.tell(f"  syncd merge {winner} {loser}")
+    for each in document["records"]:
+        stage.tell(f"  {each['system']} {each['external_id']} {each['what']}")
+    kept = ", ".join(each["field"] for each in document["rivals"])
+    stage.tell(f"  the values of {winner} stay; those of {loser} are kept as conflicts: {kept}")
+    return document
 
 
 def _tell_cycles(stage: Stage, result: Mapping[str, Any]) -> None:
@@ -298,7 +329,9 @@ def _tries(document: Mapping[str, Any]) -> list[str]:
         losers = [each["system"] for each in row["candidates"] if each["system"] != row["winner"]]
         if losers:
             client, conflict = row["client"], row["conflict"]
-            return [f"show {client}", f"conflicts --client {client}", f"resolve {conflict} --take {losers[0]}"]
+            settle = [f"show {client}", f"conflicts --client {client}", f"resolve {conflict} --take {losers[0]}"]
+            merge = document["merge"]
+            return [*settle, *([f"show {merge['losers'][0]}", f"unmerge {merge['losers'][0]}"] if merge else [])]
     return ["show c1", "conflicts --client c1", "outbox --state done"]
 
 

@@ -12,6 +12,9 @@ from typing import Any, Final
 Act = tuple[str, str | None, dict[str, Any]]
 """(provider, record or None for a new one, values in the system's own names)"""
 
+MOVED: Final = "b"
+"""The deed whose client moves to the town where the newcomer is typed: the two turn out to be one."""
+
 NEWCOMER: Final = "Atelier Beaurivage SARL"
 
 
@@ -31,7 +34,7 @@ def deeds(clients: Sequence[Mapping[str, Any]]) -> list[Deed]:
     cast = _Cast(clients)
     return [
         cast.edit("a", "a new phone number in books", ("books", "lsp", "erp"), books={"phone": "04 91 55 01 42"}),
-        cast.edit("b", "moved to Brest, typed in lsp", ("lsp", "erp"), lsp={"address": {"city": "Brest"}}),
+        cast.edit(MOVED, "moved to Brest, typed in lsp", ("lsp", "erp"), lsp={"address": {"city": "Brest"}}),
         cast.edit(
             "c", "a new phone number in receipts", ("receipts", "lsp", "erp"), receipts={"phone": "+1 514 555 0147"}
         ),

@@ -49,7 +49,8 @@ def _fate(
         return Fate(*key, f"is {link.state.value}; its id leads to the client")
     if key not in absorbed:
         moves = "moves to the client that stays" if key in lost else "stays"
-        return Fate(*key, f"{moves}, and is brought up to date")
+        told = system is not None and system.mode.updates and system.provider.capabilities.update
+        return Fate(*key, f"{moves}, and is brought up to date" if told else f"{moves}; it cannot be told of changes")
     survivor = absorbed[key][1]
     if system is None:
         return Fate(*key, "stays as it is: its system is not configured any more")

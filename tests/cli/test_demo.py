@@ -20,7 +20,7 @@ def syncd(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.timeout(200)
 def test_demo_and_again(tmp_path: Path) -> None:
-    """The first demo logs exactly its one conflict and ends in silence; the second sends nothing; --config reads what it left."""
+    """The first demo logs exactly its one conflict, merges two clients and ends in silence; the second sends nothing; --config reads what it left."""
     first = syncd("demo", "--json", folder=tmp_path)
     assert first.returncode == 0, first.stderr
     document = json.loads(first.stdout)
@@ -30,6 +30,9 @@ def test_demo_and_again(tmp_path: Path) -> None:
     assert [conflict["field"] for conflict in document["conflicts"]] == ["address"]
     assert {each["system"] for each in document["conflicts"][0]["candidates"]} >= {"lsp", "erp"}
     assert [deed["deed"] for deed in document["people"]] == list("abcdefg")
+    merge = document["merge"]
+    assert {each["field"] for each in merge["rivals"]} >= {"name"}
+    assert {row["system"] for row in document["totals"] if row["archived"]} == {"lsp", "erp"}
     assert {row["system"] for row in document["totals"] if row["created"]} == {"books", "lsp", "receipts", "erp"}
     again = syncd("demo", folder=tmp_path)
     assert again.returncode == 0, again.stderr
@@ -39,6 +42,8 @@ def test_demo_and_again(tmp_path: Path) -> None:
     status = syncd("--config", "demo/config", "status", "--json", folder=tmp_path)
     [tenant] = json.loads(status.stdout)["tenants"]
     assert tenant["quiescent"] is True
+    shown = json.loads(syncd("--config", "demo/config", "show", merge["losers"][0], "--json", folder=tmp_path).stdout)
+    assert (shown["client"], [each["state"] for each in shown["merges"]]) == (merge["winner"], ["done"])
     for system in tenant["systems"]:
         assert sum(system["counts"].values()) == tenant["clients"]["total"]
 
