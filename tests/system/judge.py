@@ -250,7 +250,9 @@ def _absent(look: Look, client: Raw, system: str, mode: str) -> Iterator[str]:
 
 
 def created_once(place: Place, look: Look) -> Iterator[str]:
-    """Every record that syncd created belongs to a client, and there is one per client and system."""
+    """Every record that syncd created belongs to a client, and there is one per client and system, and per client it has taken in."""
+    into = {client["client"]: client["merged_into"] for client in look.clients}
+    taken_in = Counter(into[each] for each in into if into[each] is not None)
     owner = {
         (link["system"], link["external_id"]): client["client"] for client in look.clients for link in client["links"]
     }
@@ -264,7 +266,7 @@ def created_once(place: Place, look: Look) -> Iterator[str]:
             else:
                 made[client, system] += 1
     for (client, system), count in made.items():
-        if count > 1:
+        if count > 1 + taken_in[client]:
             yield f"create: {count} records of {client} were created in {system}"
 
 

@@ -135,6 +135,30 @@ def clears(place: Place, look: Look) -> None:
     place.edit("erp", look.external_id(b, "erp"), {"addressPhoneNumber": None, "tin": None})
 
 
+TWO_PERSONS = (
+    ("Noé Abalain", "noe@abalain.example", "Brest"),
+    ("N. Abalain-Quéré", "abalain.quere@courriel.example", "Quimper"),
+)
+"""One person, typed twice with nothing in common that would tell."""
+
+
+def two_persons(place: Place) -> None:
+    """Type a person twice, so that all four systems hold both."""
+    for name, email, city in TWO_PERSONS:
+        place.create("books", {"name": name, "email": email, "professional": False, "city": city, "country_id": 75})
+
+
+def merges(place: Place, look: Look) -> None:
+    """The two persons turn out to be one."""
+    first, second = (look.named(name)["client"] for name, _, _ in TWO_PERSONS)
+    place.run("merge", first, second, "--yes", "--json", code=0)
+
+
+def unmerges(place: Place, look: Look) -> None:
+    """They were two after all."""
+    place.run("unmerge", look.named(TWO_PERSONS[0][0])["client"], "--yes", "--json", code=0)
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     each.name: each
     for each in (
@@ -146,6 +170,8 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("overlapping", overlapping, prepared=False, clients=0),
         Scenario("first-contacts", first_contacts, clients=0),
         Scenario("clears", clears),
+        Scenario("merges", merges, clients=2),
+        Scenario("unmerges", unmerges, clients=2),
     )
 }
 
@@ -154,7 +180,12 @@ def prepare(place: Place, scenario: Scenario) -> None:
     """Bring a fresh place to where the scenario starts."""
     if scenario.name == "first-contacts":
         place.create("books", {"name": "Sans Contact", "city": "Paris", "country_id": 75})
+    if scenario.name in ("merges", "unmerges"):
+        two_persons(place)
     if scenario.prepared:
+        place.sync()
+    if scenario.name == "unmerges":
+        merges(place, place.look())
         place.sync()
 
 

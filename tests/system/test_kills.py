@@ -14,6 +14,8 @@ SAMPLE = {
     "first-run": (("after", 14), ("middle", 21)),
     "creates": (("twice", 17), ("before", 20)),
     "conflicts": (("after", 10), ("twice", 12)),
+    "merges": (("after", 8), ("before", 12), ("middle", 15)),
+    "unmerges": (("twice", 9), ("after", 11)),
 }
 
 
