@@ -13,7 +13,7 @@ system can hold the field. Everything else has a standing with its reason, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from syncd.core.merge import Decision, SideOutcome
@@ -99,11 +99,28 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """What one record is to be told of the client's contacts and notes (see `syncd.core.children`).
+
+    fields: unit -> the steps. drift: in words, what differs and cannot be told. waiting: what a person decides about first.
+    """
+
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+NO_EXTRA = Extra()
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What is to be planned for one client.
 
     golden: its fields after the merge. active: neither archived nor deleted. held: why a person has to decide before it is created
-    anywhere, or None. held_units: units that wait for a person (conflict, lossy edit, brake, frozen field).
+    anywhere, or None. held_units: units that wait for a person (conflict, lossy edit, brake, frozen field). extras: (system,
+    external id) -> what is to be told of contacts and notes.
     """
 
     golden: Fields
@@ -112,6 +129,7 @@ class Wish:
     active: bool = True
     held: str | None = None
     held_units: frozenset[str] = frozenset()
+    extras: Mapping[tuple[str, str], Extra] = field(default_factory=dict)
 
 
 def place(wish: Wish, target: Target, held: Held | None) -> Place:
@@ -140,9 +158,9 @@ def _place_absent(wish: Wish, target: Target) -> Place:
     if target.blocked is not None:
         return Place(target.name, Standing.PENDING, target.blocked)
     fields: dict[str, Value] = {
-        field: value
-        for field, value in wish.golden.items()
-        if field in target.creates and value is not None and _may_write(wish, target, unit_of(field))
+        name: value
+        for name, value in wish.golden.items()
+        if name in target.creates and value is not None and _may_write(wish, target, unit_of(name))
     }
     intent = Intent(target.name, None, Action.CREATE, fields, {}, "the client is not in this system")
     return Place(target.name, Standing.PENDING, "to be created", intent=intent)
@@ -166,11 +184,14 @@ def _place_present(wish: Wish, target: Target, held: Held) -> Place:
             if side.write:
                 wanted.update(_writable(fields, target))
             drift.extend(_unwritable(fields, target, differs=side.write))
+    extra = wish.extras.get((target.name, held.external_id), NO_EXTRA)
+    _tell_extra(extra, wish, target, wanted, drift, waiting)
     if wanted and target.objection is not None:
         return Place(target.name, Standing.EXCLUDED, target.objection, drift=True)
     if wanted:
         before = {field: held.fields.get(field) for field in wanted}
-        intent = Intent(target.name, held.external_id, _action(wanted), wanted, before, _reason(wish.decisions, wanted))
+        reason = "; ".join(filter(None, (_reason(wish.decisions, wanted), _extra_reason(extra, wanted))))
+        intent = Intent(target.name, held.external_id, _action(wanted), wanted, before, reason)
         return Place(
             target.name,
             Standing.HELD if waiting else Standing.PENDING,
@@ -188,6 +209,25 @@ def _place_present(wish: Wish, target: Target, held: Held) -> Place:
             drift=True,
         )
     return Place(target.name, Standing.IN_SYNC)
+
+
+def _tell_extra(
+    extra: Extra, wish: Wish, target: Target, wanted: dict[str, Value], drift: list[str], waiting: list[str]
+) -> None:
+    """Contacts and notes go with the client's own write, where they may be written at all."""
+    for unit, value in extra.fields.items():
+        if unit in wish.held_units:
+            waiting.append(unit)
+        elif _may_write(wish, target, unit):
+            wanted.update(_writable({unit: value}, target))
+            drift.extend(_unwritable({unit: value}, target, differs=True))
+    if _may_write(wish, target, "contacts") and "contacts" in target.updates:
+        drift.extend(extra.drift)
+    waiting.extend(extra.waiting)
+
+
+def _extra_reason(extra: Extra, wanted: Mapping[str, Value]) -> str:
+    return "; ".join(reason for reason in extra.reasons if reason.partition(":")[0] in wanted)
 
 
 def _side(decision: Decision, system: str, external_id: str) -> SideOutcome | None:

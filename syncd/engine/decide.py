@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from syncd.core import normalize
+from syncd.core.children import PREFIX, Removal
 from syncd.core.merge import Decision, Move, Outcome, Side, merge
 from syncd.core.model import (
     UNKNOWN,
@@ -24,6 +25,8 @@ from syncd.core.model import (
     unit_value,
     units_in,
 )
+from syncd.core.plan import Extra
+from syncd.engine.children import Family, Sight, gather
 from syncd.engine.observe import CREATED, SENT, WRITTEN, digest
 from syncd.engine.systems import System
 from syncd.store import (
@@ -45,7 +48,7 @@ from syncd.store import (
 )
 
 GATHERED = ("contacts", "notes")
-"""Units that are collected from all systems rather than merged as one value."""
+"""Units that are merged element by element rather than as one value (see `syncd.core.children`)."""
 
 Barred = frozenset[tuple[str, str, str]]
 """(client, unit, system): changes that a brake or a person holds back."""
@@ -77,11 +80,16 @@ class Scope:
 
 @dataclass(slots=True)
 class Draft:
-    """Everything that the decision about one client changes. Ids of new rows are given by the caller when it commits."""
+    """Everything that the decision about one client changes. Ids of new rows are given by the caller when it commits.
+
+    children: decisions about contacts. extras: record -> what it is to be told of contacts and notes.
+    """
 
     client: ClientRow
     links: dict[tuple[str, str], LinkRow]
     decisions: list[Decision] = field(default_factory=list)
+    children: list[Decision] = field(default_factory=list)
+    extras: dict[tuple[str, str], Extra] = field(default_factory=dict)
     changes: list[ChangeRow] = field(default_factory=list)
     conflicts: list[ConflictRow] = field(default_factory=list)
     holds: list[HoldRow] = field(default_factory=list)
@@ -97,18 +105,6 @@ def present(bundle: Bundle, systems: Mapping[str, System]) -> list[tuple[LinkRow
         if record is not None
         and link.system in systems
         and link.state is LinkState.LINKED
-        and record.state is RecordState.PRESENT
-    ]
-
-
-def _apart(bundle: Bundle, systems: Mapping[str, System]) -> list[tuple[LinkRow, RecordRow]]:
-    """The sides that survive only in another record: what was gathered from them stays."""
-    return [
-        (link, record)
-        for link, record in bundle.sides
-        if record is not None
-        and link.system in systems
-        and link.state is LinkState.APART
         and record.state is RecordState.PRESENT
     ]
 
@@ -131,8 +127,8 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
             _note_origin(origins, unit, decision)
         _move_bases(draft, decision, sides)
         _log(draft, decision, scope, sides)
-    golden.update(_gathered([*sides, *_apart(bundle, scope.systems)]))
     _complete_name(golden)
+    _take_children(draft, golden, origins, sides, scope, fresh)
     state = client_state(bundle.client, golden, draft.links.values())
     moved = golden != bundle.client.fields or state != bundle.client.state
     draft.client = replace(
@@ -150,7 +146,8 @@ def _with_unanswered(link: LinkRow, record: RecordRow, golden: Mapping[str, Valu
     """The link, with what writes of ours whose answers were lost turn out to have done: it was agreed, and is nobody's edit."""
     sent = record.memory.get(SENT)
     bases = dict(link.bases)
-    for unit, values in sent.items() if isinstance(sent, Mapping) else ():
+    told = sent.items() if isinstance(sent, Mapping) else ()
+    for unit, values in ((unit, values) for unit, values in told if unit not in GATHERED):
         shown, base = unit_value(record.fields, unit), bases.get(unit, Base())
         same = scope.systems[link.system].same(unit, golden)
         if shown is UNKNOWN or (base.seen is not UNKNOWN and same(shown, base.seen)):
@@ -383,19 +380,70 @@ def _lossy_hold(client: str, decision: Decision, scope: Scope) -> HoldRow:
     )
 
 
-def _gathered(sides: Sequence[tuple[LinkRow, RecordRow]]) -> dict[str, Value]:
-    """Contacts and notes of all systems, each once, in the order of the sides."""
-    gathered: dict[str, Value] = {}
-    for unit in GATHERED:
-        found: list[Value] = []
-        known = False
-        for _, record in sides:
-            shown = record.fields.get(unit, UNKNOWN)
-            known = known or shown is not UNKNOWN
-            found.extend(each for each in (shown if isinstance(shown, list) else []) if each not in found)
-        if known:
-            gathered[unit] = found or None
-    return gathered
+def _take_children(
+    draft: Draft,
+    golden: dict[str, Value],
+    origins: dict[str, str],
+    sides: Sequence[tuple[LinkRow, RecordRow]],
+    scope: Scope,
+    fresh: Collection[str],
+) -> None:
+    """Contacts and notes, after the fields of the client that the primary contacts carry."""
+    client = draft.client.client
+    current = [(draft.links[link.system, link.external_id], record) for link, record in sides]
+    barred = frozenset(
+        (unit, system) for owner, unit, system in scope.barred if owner == client and unit.startswith(PREFIX)
+    )
+    sight = Sight(
+        scope.systems, scope.policy, scope.context.within(golden), barred, frozenset(fresh), frozenset(scope.absorbed)
+    )
+
+    def complete(name: Value) -> Value:
+        return split_person(name) if isinstance(name, dict) else name
+
+    family = gather(golden, origins, draft.links.values(), current, sight, complete)
+    golden.update(family.golden)
+    for name in [name for name in origins if name.startswith(PREFIX)]:
+        del origins[name]
+    origins.update(family.contacts.origins)
+    for key, bases in family.bases.items():
+        if bases != draft.links[key].bases:
+            draft.links[key] = replace(draft.links[key], bases=bases)
+    draft.extras = family.extras
+    draft.children = family.contacts.decisions
+    _log_children(draft, family, scope)
+
+
+def _log_children(draft: Draft, family: Family, scope: Scope) -> None:
+    client = draft.client.client
+    for decision in draft.children:
+        if decision.outcome is Outcome.HELD:
+            draft.held_units.add(decision.unit)
+        if decision.outcome in (Outcome.CONFLICT, Outcome.HELD):
+            kind = "edit" if decision.kind == "lossy" else decision.kind
+            draft.conflicts.append(_conflict(client, replace(decision, kind=kind), scope))
+    draft.conflicts.extend(_conflict(client, _as_decision(removal), scope) for removal in family.contacts.removals)
+    draft.changes.extend(
+        ChangeRow("", scope.cycle, client, unit, system, external_id, before, after, reason, scope.now)
+        for unit, before, after, system, external_id, reason in family.moves
+    )
+
+
+def _as_decision(removal: Removal) -> Decision:
+    """A contact that one system removed and another edited, as the conflict it is."""
+    return Decision(
+        f"{PREFIX}{removal.element}",
+        Outcome.CONFLICT,
+        removal.base,
+        removal.value,
+        (),
+        "delete",
+        removal.base,
+        removal.candidates,
+        removal.winner,
+        "delete",
+        "the edit wins; where the contact was removed it is not made again without a person",
+    )
 
 
 def client_state(client: ClientRow, golden: Mapping[str, Value], links: Collection[LinkRow]) -> ClientState:
@@ -416,7 +464,7 @@ def client_state(client: ClientRow, golden: Mapping[str, Value], links: Collecti
 def mass_changes(draft: Draft) -> list[tuple[BrakeKind, str, str, str, Value]]:
     """What a brake counts: (kind, system, client, unit, value) for every value that one system's edit replaced or cleared."""
     found: list[tuple[BrakeKind, str, str, str, Value]] = []
-    for decision in draft.decisions:
+    for decision in (*draft.decisions, *draft.children):
         accepted = decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT) and decision.kind != "first"
         kind = _mass_kind(decision) if accepted else None
         if kind is not None and decision.winner not in (None, "golden"):

@@ -34,12 +34,13 @@ IDENTIFYING: Final = frozenset({"reg", "siret", "vat", "email"})
 
 PERSONAL: Final = frozenset(
     {
+        "title",
+        "text",
         "name",
         "given_name",
         "family_name",
         "email",
         "phone",
-        "mobile",
         "address_line1",
         "address_line2",
         "registration_number",
@@ -233,7 +234,8 @@ def _leaves(document: Any, *, personal: bool) -> Iterator[str]:
     match document:
         case dict():
             for key, value in document.items():
-                yield from _leaves(value, personal=key in PERSONAL or key.startswith("custom.") or key == "notes")
+                part = key.rpartition(".")[2] if key.startswith("contacts.") else key
+                yield from _leaves(value, personal=part in PERSONAL or key.startswith("custom.") or key == "notes")
         case list() | tuple():
             for value in document:
                 yield from _leaves(value, personal=personal)

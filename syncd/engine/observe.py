@@ -231,7 +231,26 @@ def _still_sent(system: System, sent: Mapping[str, list[Value]], old: Fields, ne
         return before is not UNKNOWN and before != after and system.same(unit, old)(before, value)
 
     left = {unit: [value for value in values if not came(unit, value)] for unit, values in sent.items()}
-    return {unit: values for unit, values in left.items() if values}
+    left["contacts"] = [_steps_left(steps, old, new) for steps in sent.get("contacts", ())]
+    return {unit: values for unit, values in left.items() if any(value != [] for value in values)}
+
+
+def _steps_left(steps: Value, old: Fields, new: Fields) -> Value:
+    """The steps of a write of contacts that were not shown once and then changed again."""
+    return [step for step in steps if not _step_came(step, old, new)] if isinstance(steps, list) else []
+
+
+def _step_came(step: Value, old: Fields, new: Fields) -> bool:
+    """Whether a change of a contact was shown once and then changed again."""
+
+    def shows(fields: Fields) -> bool:
+        listed = fields.get("contacts")
+        return isinstance(step, dict) and any(
+            isinstance(each, dict) and all(each.get(part) == value for part, value in step.items())
+            for each in (listed if isinstance(listed, list) else [])
+        )
+
+    return shows(old) and not shows(new)
 
 
 def sent_memory(memory: Mapping[str, Any], told: Mapping[str, Value], *, answered: bool) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 from syncd import log
 from syncd.core import normalize
 from syncd.core.model import UNKNOWN, Context, Value, is_group, kind_of, parts_of, unit_fields, unit_value
-from syncd.engine import merging, parting, trail
+from syncd.engine import by_hand, merging, parting, trail
 from syncd.engine.automatic import is_merge_brake, ranked
 from syncd.engine.brakes import RECORD
+from syncd.engine.children import CONTACTS
 from syncd.engine.decide import split_person
 from syncd.errors import UsageError
 from syncd.store import (
     AuditRow,
     Base,
+    Bundle,
     ChangeRow,
     ConflictKind,
     ConflictRow,
@@ -234,6 +236,10 @@ class Operator:
         """A person's value for one unit: golden takes it, and what the systems show at this moment is accounted for."""
         bundle = tx.bundles([client])[0]
         golden = dict(bundle.client.fields)
+        own_links: list[LinkRow] | None = None
+        if by_hand.is_about_contacts(unit):
+            value, own_links = by_hand.decided(bundle, unit, value)
+            unit = CONTACTS
         before = unit_value(golden, unit)
         golden.update(unit_fields(unit, value))
         if unit == "name" and golden.get("kind") == "person":
@@ -241,13 +247,7 @@ class Operator:
         origins = {name: system for name, system in bundle.client.origins.items() if name != unit}
         after = replace(bundle.client, fields=golden, origins=origins, dirty=True, updated_at=now)
         tx.put_clients([after])
-        links = []
-        for link, record in bundle.sides:
-            shown = unit_value(record.fields, unit) if record is not None else UNKNOWN
-            if shown is not UNKNOWN:
-                base = replace(link.bases.get(unit, Base()), seen=shown, agreed=UNKNOWN, writes=())
-                links.append(replace(link, bases={**link.bases, unit: base}))
-        tx.put_links(links)
+        tx.put_links(_as_seen(bundle, unit) if own_links is None else own_links)
         number = tx.new_ids("g", 1)[0]
         words = f"{reason} by {self.actor}"
         change = ChangeRow(number, None, client, unit, "operator", None, before, value, words, now)
@@ -288,6 +288,8 @@ class Operator:
 
     def _resolve_delete(self, tx: Tx, row: ConflictRow, take: str | None, now: datetime) -> ConflictRow:
         """Delete against edit: taking the system that deleted archives the client; taking golden creates it there again."""
+        if by_hand.is_about_contacts(row.unit):
+            return self._resolve_contact(tx, row, take, now)
         deleted = row.candidates[0]
         link = tx.link(str(deleted["system"]), str(deleted["external_id"]))
         if take == deleted["system"]:
@@ -300,6 +302,27 @@ class Operator:
             message = f"say --take {deleted['system']} (the delete) or --take golden (create it there again)"
             raise UsageError(message)
         return replace(row, winner=take)
+
+    def _resolve_contact(self, tx: Tx, row: ConflictRow, take: str | None, now: datetime) -> ConflictRow:
+        """A removed contact that was edited elsewhere: taking the removal drops it, anything else makes it again."""
+        chosen = _chosen(tx, row, take, None)
+        client = tx.client(row.client)
+        held = by_hand.value_of(client.fields, row.unit) if client is not None else UNKNOWN
+        if isinstance(chosen, dict) and isinstance(held, dict):
+            chosen = held
+        self._set(tx, row.client, row.unit, chosen, now, f"resolved {row.conflict}")
+        return replace(row, winner=take, value=chosen)
+
+
+def _as_seen(bundle: Bundle, unit: str) -> list[LinkRow]:
+    """The links, with what the systems show of a unit at this moment accounted for."""
+    links = []
+    for link, record in bundle.sides:
+        shown = unit_value(record.fields, unit) if record is not None else UNKNOWN
+        if shown is not UNKNOWN:
+            base = replace(link.bases.get(unit, Base()), seen=shown, agreed=UNKNOWN, writes=())
+            links.append(replace(link, bases={**link.bases, unit: base}))
+    return links
 
 
 def _open_hold(tx: Tx, hold: str) -> HoldRow:
@@ -336,6 +359,9 @@ def _account(tx: Tx, row: HoldRow) -> None:
             record = tx.records(link.system, [link.external_id]).get(link.external_id)
             if link.system == item["system"] and record is not None:
                 unit = str(item["field"])
+                if by_hand.is_about_contacts(unit):
+                    tx.put_links([by_hand.accounted(link, record, unit)])
+                    continue
                 base = replace(link.bases.get(unit, Base()), seen=unit_value(record.fields, unit), agreed=UNKNOWN)
                 tx.put_links([replace(link, bases={**link.bases, unit: base})])
 
@@ -364,7 +390,10 @@ def _thaw(tx: Tx, row: HoldRow, *, agree: bool) -> None:
             continue
         unit = str(item["field"])
         base = replace(link.bases.get(unit, Base()), writes=())
-        if agree:
+        if agree and by_hand.is_about_contacts(unit):
+            record = tx.records(link.system, [link.external_id]).get(link.external_id)
+            link = by_hand.lived_with(link, record, client.fields) if record is not None else link
+        elif agree:
             golden = unit_value(client.fields, unit)
             base = replace(base, agreed=None if golden is UNKNOWN else golden)
         tx.put_links([replace(link, bases={**link.bases, unit: base})])
@@ -383,7 +412,7 @@ def _chosen(tx: Tx, row: ConflictRow, take: str | None, value: str | None) -> Va
             return chosen
     if take == "golden":
         client = tx.client(tx.resolve_alias(row.client) or row.client)
-        golden = unit_value(client.fields, row.unit) if client is not None else UNKNOWN
+        golden = by_hand.value_of(client.fields, row.unit) if client is not None else UNKNOWN
         return None if golden is UNKNOWN else golden
     names = ", ".join(sorted({str(candidate["system"]) for candidate in row.candidates}))
     message = (
@@ -397,7 +426,8 @@ def _typed(unit: str, text: str) -> Value:
         return {"name": text, "given_name": None, "family_name": None}
     if is_group(unit):
         return _typed_group(unit, text)
-    cleaned = normalize.clean(kind_of(unit), text)
+    contact = by_hand.is_about_contacts(unit)
+    cleaned = by_hand.typed(unit, text) if contact else normalize.clean(kind_of(unit), text)
     if cleaned is UNKNOWN:
         message = f"{text!r} is no value for {unit}"
         raise UsageError(message)

@@ -56,6 +56,7 @@ def plan_client(
         active=live and draft.client.state is ClientState.ACTIVE,
         held=scope.held_clients.get(draft.client.client),
         held_units=frozenset(draft.held_units) | held_units,
+        extras=draft.extras,
     )
     if not live:
         return _give_up(open_writes, scope)

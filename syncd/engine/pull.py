@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from syncd import log
 from syncd.engine import trail
+from syncd.engine.children import contact_ids
 from syncd.engine.erasing import erased_records
 from syncd.engine.observe import digest, mark_missing, observe
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
@@ -122,7 +123,7 @@ def _read_pages(
         if system.provider.capabilities.partial_list:
             records, digests = _complete(store, system, wanted, walk, sweep=sweep)
         else:
-            records, digests = wanted, None
+            records, digests = _with_vanished_contacts(store, system, wanted, walk), None
         with store.writing() as tx:
             if walk.rebasing:
                 _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
@@ -227,6 +228,31 @@ def _complete(
         with store.writing() as tx:
             tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at)
     return whole, {each.external_id: digests[each.external_id] for each in whole if each.external_id in digests}
+
+
+def _with_vanished_contacts(store: Store, system: System, records: Sequence[Listed], walk: Walk) -> list[Listed]:
+    """A listing alone removes no contact: a record that lacks one which it had is read by itself, asking for that contact."""
+    if system.provider.capabilities.contacts is None:
+        return list(records)
+    with store.reading() as tx:
+        stored = tx.digests(system.name, [each.external_id for each in records])
+        moved = [
+            each for each in records if stored.get(each.external_id, ("",))[0] != digest([each.raw, each.children])
+        ]
+        before = tx.records(system.name, [each.external_id for each in moved])
+    whole = {each.external_id: each for each in records}
+    for each in moved:
+        old = before.get(each.external_id)
+        had = contact_ids(old.fields) if old is not None else []
+        fields = system.provider.read(each, old.memory).fields if old is not None else {}
+        if old is None or "contacts" not in fields or set(had) <= set(contact_ids(fields)):
+            continue
+        try:
+            whole[each.external_id] = system.provider.fetch(each.external_id, had)
+        except Gone:
+            walk.doubts.append(f"record {each.external_id} was listed and then gone")
+            del whole[each.external_id]
+    return list(whole.values())
 
 
 def _judge(walk: Walk, known: int) -> tuple[WalkOutcome, str | None]:

@@ -29,7 +29,7 @@ from syncd.core.model import (
     unit_value,
     units_in,
 )
-from syncd.engine import trail
+from syncd.engine import children, trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
 from syncd.engine.observe import SENT, created_memory, digest, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from syncd.engine.systems import System
     from syncd.providers import Listed
     from syncd.store import Store, Tx
+
+CHILDREN = (children.CONTACTS, children.NOTES)
 
 BATCH = 50
 """Writes fetched from the outbox at a time."""
@@ -144,12 +146,11 @@ def _told(golden: Fields, row: WriteRow) -> dict[str, Value]:
 
 
 def _makes_child(row: WriteRow) -> bool:
-    """Whether sending it again could make a second contact: e-mail and phone may live on one."""
-    return (
-        row.action is Action.UPDATE
-        and bool({"email", "phone"} & row.fields.keys())
-        and not any(row.before.get(name) for name in ("email", "phone"))
+    """Whether sending it again could make a second contact or note: e-mail and phone may live on a contact."""
+    carried = bool({"email", "phone"} & row.fields.keys()) and not any(
+        row.before.get(name) for name in ("email", "phone")
     )
+    return row.action not in (Action.CREATE, Action.DELETE) and (carried or children.makes_child(row.fields))
 
 
 def push(lane: Lane) -> Pushed:
@@ -229,7 +230,7 @@ def adopt(
     record = tx.records(lane.system.name, [listed.external_id])[listed.external_id]
     told = {**golden, **row.fields}
     bases: dict[str, Base] = {}
-    for unit in units_in(record.fields):
+    for unit in (each for each in units_in(record.fields) if each not in CHILDREN):
         shown, wanted = unit_value(record.fields, unit), unit_value(told, unit)
         agreed = None if wanted is UNKNOWN else wanted
         sent = any(part in row.fields for part in parts_of(unit))
@@ -268,8 +269,12 @@ def _remembered(system: System, row: WriteRow) -> dict[str, Any]:
 
 def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
     external_id = row.external_id or ""
+    with lane.store.reading() as tx:
+        mirror = tx.records(lane.system.name, [external_id])[external_id]
     asked_at = lane.clock()
-    current = lane.system.provider.fetch(external_id)
+    contacts = children.contact_ids(mirror.fields)
+    fetch = lane.system.provider.fetch
+    current = fetch(external_id, contacts) if contacts else fetch(external_id)
     with lane.store.writing() as tx:
         before = tx.records(lane.system.name, [external_id])[external_id]
         reading = lane.system.provider.read(current, before.memory)
@@ -336,8 +341,8 @@ def _updated(tx: Tx, lane: Lane, row: WriteRow, answer: Listed, golden: Fields, 
     record = tx.records(lane.system.name, [answer.external_id])[answer.external_id]
     link = tx.link(lane.system.name, answer.external_id)
     if link is not None:
-        bases = dict(link.bases)
-        for unit in dict.fromkeys(unit_of(name) for name in row.fields):
+        bases = children.answered(link, record, lane.system, row.fields, answer.made, golden, lane.cycle, now)
+        for unit in dict.fromkeys(unit_of(name) for name in row.fields if name not in CHILDREN):
             base = bases.get(unit, Base())
             shown = unit_value(record.fields, unit)
             wanted = unit_value({**golden, **row.fields}, unit)

@@ -20,7 +20,7 @@ from syncd.core.model import BrakeKind, unit_value, units_in
 from syncd.engine import trail
 from syncd.engine.absorbing import duplicates, progress
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
-from syncd.engine.decide import GATHERED, Draft, Scope, decide, mass_changes
+from syncd.engine.decide import Draft, Scope, decide, mass_changes
 from syncd.engine.merging import running
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.store import (
@@ -110,7 +110,6 @@ def is_still(bundle: Bundle) -> bool:
         for link, record in bundle.sides
         if record is not None
         for unit in units_in(record.fields)
-        if unit not in GATHERED
     )
 
 

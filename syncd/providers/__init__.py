@@ -13,12 +13,13 @@ raises `UnknownOutcome`; nothing that a person did not type is sent, but declare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from syncd.core.children import ContactSpec
 from syncd.core.model import Context, Fields, Raw, Value
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Capabilities:
     """`account()` names the account behind the credentials."""
     partial_list: bool = False
     """List items may lack children: the engine fetches a record singly when its list item changed."""
+    contacts: ContactSpec | None = None
+    """What contacts of a client are there; None where there are none. They are written where the field `contacts` can be updated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Listed:
     raw: the record exactly as the system's JSON says. children: what was read about it by other calls (contacts,
     notes), or None where nothing was. complete: False where the listing may show less than a single read would.
     remember: what the write that was just answered adds to the memory of the record (the text behind a split street); `read`
-    works it into the memory it returns. Empty for everything that was only read.
+    works it into the memory it returns. made: element -> id of the contacts that the write made. Both are empty for everything that
+    was only read.
     """
 
     external_id: str
@@ -79,6 +83,7 @@ class Listed:
     children: Raw | None = None
     complete: bool = True
     remember: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +153,11 @@ class Provider(Protocol):
         """Every record, page by page. Raises on anything that makes the walk unusable; ends after the last page."""
         ...
 
-    def fetch(self, external_id: str) -> Listed:
-        """One record, complete. Raises `Gone` where the system says it does not exist."""
+    def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
+        """One record, complete. Raises `Gone` where the system says it does not exist.
+
+        known: ids of contacts that it had; where reading the record may show less than there is, each of them is asked for by itself.
+        """
         ...
 
     def read(self, listed: Listed, memory: Mapping[str, Any]) -> Reading:
@@ -179,7 +187,8 @@ class Provider(Protocol):
     def update(self, current: Listed, patch: Fields, golden: Fields, memory: Mapping[str, Any]) -> Listed:
         """Change exactly the fields of `patch` (whole units; None clears) and return the record as it now is.
 
-        `current` is what `fetch` has just read. Also archives and restores, where `patch` has `archived`.
+        `current` is what `fetch` has just read. Also archives and restores, where `patch` has `archived`. `contacts` are the steps of
+        `syncd.core.children.Steps`, `notes` the texts that are to be added; contacts that were made are named in `made`.
         """
         ...
 

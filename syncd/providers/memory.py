@@ -13,14 +13,15 @@ A fault that keeps `call.commit` and calls it later makes a late commit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from syncd.core.children import ContactSpec
 from syncd.core.model import FIELDS, UNKNOWN, Fields, Raw, Value, kind_of
-from syncd.core.normalize import clean
-from syncd.errors import Duplicate, Gone, Malformed, Rejected
+from syncd.core.normalize import CONTACT_PARTS, clean
+from syncd.errors import Duplicate, Gone, Malformed, Rejected, Stale
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.decoding import unsound
 
@@ -29,12 +30,19 @@ if TYPE_CHECKING:
 
 Form = Callable[[Value], Value]
 
+CHILDREN: Final = ("contacts", "notes")
+
 EVERY_FIELD: Final[Mapping[str, FieldSpec]] = {
-    name: FieldSpec(create=name != "archived", update=True, required=name == "name") for name in FIELDS
+    name: FieldSpec(create=name not in ("archived", *CHILDREN), update=True, required=name == "name") for name in FIELDS
 }
 """A system that holds every canonical field exactly."""
 
-EVERYTHING: Final = Capabilities(create=True, update=True, archive=True, delete=True, restore=True, account=True)
+EVERY_CONTACT: Final = ContactSpec(frozenset(CONTACT_PARTS))
+"""Contacts that hold every part exactly; none of them is the primary one."""
+
+EVERYTHING: Final = Capabilities(
+    create=True, update=True, archive=True, delete=True, restore=True, account=True, contacts=EVERY_CONTACT
+)
 
 
 def truncated(characters: int) -> Form:
@@ -113,6 +121,7 @@ class World:
         self.stale: Snapshot | None = None
         """Where set, connections read this state instead of the present one; writes still reach the present one."""
         self._lock = threading.RLock()
+        self._next_child = 1
         self._records: dict[int, Raw] = {}
         self._hidden: dict[int, frozenset[str]] = {}
         self._next_id = 1
@@ -223,7 +232,60 @@ class World:
         return self._records[number]
 
     def _kept(self, fields: Mapping[str, Value]) -> Raw:
-        return {name: deepcopy(self.profile.form(name, value)) for name, value in fields.items()}
+        kept = {name: deepcopy(self.profile.form(name, value)) for name, value in fields.items()}
+        for name in kept.keys() & set(CHILDREN):
+            kept[name] = self._with_ids(kept[name])
+        return kept
+
+    def _with_ids(self, children: Value) -> Value:
+        """Contacts and notes, each with an id of its own; a note that is typed as a text becomes one."""
+        if not isinstance(children, list):
+            return children
+        named: list[Value] = []
+        for each in children:
+            child: Value = {"text": each} if isinstance(each, str) else each
+            if isinstance(child, dict) and "id" not in child:
+                child = {"id": f"n{self._next_child}", **child}
+                self._next_child += 1
+            named.append(_whole(child) if isinstance(child, dict) and "text" not in child else child)
+        return named
+
+    def apply_steps(self, external_id: str, steps: Value) -> dict[str, str]:
+        """Carry out the steps of a write of contacts, as one; element -> id of those that were made. Raises `Gone`."""
+        with self._lock:
+            record, made = self._record(external_id), dict[str, str]()
+            listed = record.get("contacts")
+            contacts = {str(each["id"]): each for each in (listed or []) if isinstance(each, dict)}  # type: ignore[union-attr]
+            for step in steps if isinstance(steps, list) else []:
+                if isinstance(step, dict):
+                    self._apply(contacts, dict(step), made)
+            record["contacts"] = [*contacts.values()] or None
+            return made
+
+    def _apply(self, contacts: dict[str, Raw], step: Raw, made: dict[str, str]) -> None:
+        if "element" in step:
+            element = str(step.pop("element"))
+            made[element] = name = f"n{self._next_child}"
+            self._next_child += 1
+            contacts[name] = _whole({"id": name, **{part: value for part, value in step.items() if part != "primary"}})
+        elif step.get("removed") is True:
+            contacts.pop(str(step["id"]), None)
+        elif str(step["id"]) in contacts:
+            contacts[str(step["id"])].update(step)
+        else:
+            message = f"{self.name}: no such contact"
+            raise Stale(message)
+
+    def add_notes(self, external_id: str, texts: Value) -> None:
+        """Add notes to a record. Raises `Gone`."""
+        with self._lock:
+            record = self._record(external_id)
+            listed = record.get("notes")
+            added = self._with_ids(list(texts) if isinstance(texts, list) else [])
+            record["notes"] = [
+                *(listed if isinstance(listed, list) else []),
+                *(added if isinstance(added, list) else []),
+            ]
 
     def _visible(self, state: Snapshot, number: int) -> Raw:
         hidden = state.hidden.get(number, frozenset())
@@ -309,8 +371,9 @@ class Memory:
             if last:
                 return
 
-    def fetch(self, external_id: str) -> Listed:
+    def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
         """One record, complete. Raises `Gone`."""
+        del known
         self._call("fetch", external_id)
         raw = self.world.shown(external_id)
         if (reason := unsound(raw)) is not None:
@@ -358,13 +421,19 @@ class Memory:
         """Change exactly the fields of `patch` that the world lets be changed."""
         del golden, memory
         wanted = {name: value for name, value in patch.items() if self.world.profile.spec(name).update}
+        contacts, notes = (wanted.pop(name, None) for name in CHILDREN)
+        made: dict[str, str] = {}
 
         def commit() -> None:
             self.world.check_unique(wanted, but=current.external_id)
             self.world.edit(current.external_id, **wanted)
+            if contacts is not None:
+                made.update(self.world.apply_steps(current.external_id, contacts))
+            if notes is not None:
+                self.world.add_notes(current.external_id, notes)
 
         self._call("update", current.external_id, commit)
-        return Listed(current.external_id, self.world.shown(current.external_id))
+        return Listed(current.external_id, self.world.shown(current.external_id), made=made)
 
     def merge(self, survivor: Listed, loser: Listed) -> Listed | None:
         """Have the world join two records: the survivor is filled from the loser, and the loser is retired."""
@@ -390,6 +459,12 @@ class Memory:
         """Release the connection; the world stays."""
         if self._http is not None:
             self._http.close()
+
+
+def _whole(contact: Raw) -> Raw:
+    """A contact with all its parts, those that nobody typed empty; a name that was typed in two is told as one text, too."""
+    texts = [text for part in ("given_name", "family_name") if isinstance(text := contact.get(part), str)]
+    return {**dict.fromkeys(CONTACT_PARTS), "name": " ".join(texts) or None, **contact}
 
 
 def _gone(system: str, external_id: str) -> Gone:

@@ -19,10 +19,11 @@ learned from the records that were read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from syncd.core.children import ContactSpec
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Malformed, Rejected, UnknownOutcome
@@ -67,6 +68,7 @@ TEXTS: Final[Mapping[str, str]] = {
 """Canonical field -> key in a client. `kind` and `country` are translated apart."""
 
 _SENT: Final = FieldSpec(create=True)
+_CONTACTS: Final = ContactSpec(frozenset({"name", "given_name", "family_name", "email", "phone", "role"}))
 _SHOWN: Final = FieldSpec(note="shown by Tiime, and nowhere to be written")
 
 FIELDS: Final[Mapping[str, FieldSpec]] = {
@@ -125,7 +127,9 @@ class Tiime:
         self._path = f"/companies/{segment(options['company_id'])}/clients"
         self._contacts = bool(options.get("contacts", False))
         self.fields: Mapping[str, FieldSpec] = {**FIELDS, "contacts": _SHOWN} if self._contacts else FIELDS
-        self.capabilities = Capabilities(create=True, partial_list=self._contacts)
+        self.capabilities = Capabilities(
+            create=True, partial_list=self._contacts, contacts=_CONTACTS if self._contacts else None
+        )
         if options.get("token"):
             http.authorise_with(Fixed({"Authorization": f"Bearer {options['token']}"}))
         else:
@@ -214,8 +218,9 @@ class Tiime:
         message = f"{self.settings.system}: list: more than {MAX_PAGES} ranges"
         raise Malformed(message, operation="list")
 
-    def fetch(self, external_id: str) -> Listed:
+    def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
         """One client, with its contacts where they are asked for."""
+        del known
         answer = self._call("GET", f"{self._path}/{segment(external_id)}", operation="get", external_id=external_id)
         raw = answer.body
         if not isinstance(raw, dict) or identity(raw.get("id")) != external_id or (answer.doubtful and unsound(raw)):
@@ -377,4 +382,6 @@ def _country(raw: Raw) -> Any:
 def _contact(contact: Raw) -> Value:
     """One contact in canonical words; its `job` is the role."""
     keys = {"given_name": "firstname", "family_name": "lastname", "email": "email", "phone": "phone", "role": "job"}
-    return {part: contact[key] or None for part, key in keys.items() if key in contact}
+    shown: dict[str, Value] = {part: contact[key] or None for part, key in keys.items() if key in contact}
+    whole = join_name(*(str(shown.get(part) or "") for part in ("given_name", "family_name")))
+    return {"id": identity(contact.get("id")), "name": whole or None, **shown}

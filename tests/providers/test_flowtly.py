@@ -293,7 +293,10 @@ def test_the_primary_contact_is_the_lowest_and_then_known_by_its_id(world: Flowt
     listed = world.provider.fetch(external_id)
     first = world.provider.read(listed, {})
     assert (first.fields["email"], first.memory["primary_contact"]) == ("early@acme.pl", early)
-    assert [each["email"] for each in first.fields["contacts"]] == ["late@acme.pl"]
+    assert [(each["id"], each.get("primary"), each.get("email")) for each in first.fields["contacts"]] == [
+        (early, True, None),
+        (late, None, "late@acme.pl"),
+    ]
     again = world.provider.read(listed, {"primary_contact": late})
     assert (again.fields["email"], again.memory["primary_contact"]) == ("late@acme.pl", late)
 

@@ -230,7 +230,8 @@ def test_the_documented_record_reads_as_its_words_say() -> None:
     assert fields["archived"] is False
     for name in ("email", "phone", "address_line1", "country", "vat_number", "details", "payment_terms_days", "notes"):
         assert fields[name] is None, name
-    assert fields["contacts"] is None
+    (contact,) = fields["contacts"]
+    assert (contact["id"], contact["primary"]) == (RECORDED["contacts"][0]["id"], True)
     assert "language" not in fields
 
 
@@ -260,7 +261,10 @@ def test_the_primary_contact_is_known_by_its_id() -> None:
     )
     first = read(RECORDED, contacts=[anna, bob])
     assert first.fields["email"] == "a@x.fr"
-    assert [contact["email"] for contact in first.fields["contacts"]] == ["b@x.fr"]
+    assert [(each["id"], each.get("primary"), each.get("email")) for each in first.fields["contacts"]] == [
+        ("a", True, None),
+        ("b", None, "b@x.fr"),
+    ]
     moved = read(RECORDED, first.memory, contacts=[bob, anna])
     assert moved.fields["email"] == "a@x.fr"
     deleted = read(RECORDED, first.memory, contacts=[bob])

@@ -163,7 +163,7 @@ def test_copies_keep_the_world_apart(books: World) -> None:
     external_id = books.add(name="A", notes=["x"])
     connection().fetch(external_id).raw["notes"] = None
     books.record(external_id)["name"] = "B"
-    assert (books.record(external_id)["name"], books.record(external_id)["notes"]) == ("A", ["x"])
+    assert (books.record(external_id)["name"], books.record(external_id)["notes"]) == ("A", [{"id": "n1", "text": "x"}])
 
 
 def test_deletions_during_a_walk_move_the_rest_up(books: World) -> None:

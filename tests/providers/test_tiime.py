@@ -366,7 +366,15 @@ def test_contacts_are_read_only_where_asked_for(site):
     assert (rich.capabilities.partial_list, rich.fields["contacts"].read) == (True, True)
     assert not next(rich.pull()).records[0].complete
     assert rich.read(rich.fetch("100"), {}).fields["contacts"] == [
-        {"given_name": "Anna", "family_name": "Roy", "email": "a@acme.com", "phone": None, "role": None}
+        {
+            "id": "1",
+            "name": "Anna Roy",
+            "given_name": "Anna",
+            "family_name": "Roy",
+            "email": "a@acme.com",
+            "phone": None,
+            "role": None,
+        }
     ]
     plain.close()
     rich.close()

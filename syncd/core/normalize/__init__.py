@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 CONTACT_PARTS: Final[Mapping[str, Kind]] = {
+    "name": Kind.TEXT,
     "given_name": Kind.TEXT,
     "family_name": Kind.TEXT,
     "email": Kind.EMAIL,
@@ -151,10 +152,10 @@ def _listed(kind: Kind, value: object) -> Maybe:
             if not isinstance(element, Mapping):
                 return UNKNOWN
             contact = _contact(element)
-            if any(contact.get(part) is not None for part in CONTACT_PARTS):
+            if any(contact.get(part) is not None for part in ("id", *CONTACT_PARTS)):
                 kept.append(contact)
         else:
-            note = clean(Kind.HTML, element)
+            note = _note(element)
             if note is UNKNOWN:
                 return UNKNOWN
             if note is not None:
@@ -167,10 +168,20 @@ def _contact(contact: Mapping[object, object]) -> dict[str, Value]:
     for part, value in contact.items():
         if not isinstance(part, str):
             continue
-        cleaned = clean(CONTACT_PARTS.get(part, Kind.TEXT), value)
+        cleaned = clean(Kind.FLAG if part == "primary" else CONTACT_PARTS.get(part, Kind.TEXT), value)
         if cleaned is not UNKNOWN:
             kept[part] = cleaned
     return kept
+
+
+def _note(note: object) -> Maybe:
+    """A text, or a text with the id that it has in its system."""
+    if not isinstance(note, Mapping):
+        return clean(Kind.HTML, note)
+    text, name = clean(Kind.HTML, note.get("text")), clean(Kind.TEXT, note.get("id"))
+    if text is UNKNOWN or not isinstance(name, str):
+        return UNKNOWN
+    return None if text is None else {"id": name, "text": text}
 
 
 def key(kind: Kind, value: object, context: Context) -> Hashable:
@@ -194,7 +205,9 @@ def _list_key(kind: Kind, elements: list[Value], context: Context, parts: tuple[
     """Contacts and notes are compared element by element, whatever their order."""
     keys: list[Hashable] = []
     for element in elements:
-        if isinstance(element, dict):
+        if isinstance(element, dict) and kind is Kind.NOTES:
+            keys.append(markup_key(str(element.get("text"))))
+        elif isinstance(element, dict):
             keys.append(tuple(key(CONTACT_PARTS[part], element.get(part), context) for part in parts))
         elif kind is Kind.NOTES and isinstance(element, str):
             keys.append(markup_key(element))

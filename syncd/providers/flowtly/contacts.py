@@ -6,7 +6,7 @@ them to the clients. Where the credentials may not use the endpoint (403, 404, 4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -105,21 +105,36 @@ class Contacts:
         found = [roll.by_id.get(each) or self._single(each) for each in ids]
         return {"contacts": [*_ordered([each for each in found if each is not None])]}
 
-    def fetch(self, client_id: str, raw: Raw) -> Raw | None:
-        """The contacts of one client as children, each read by itself; None where only the embedded ones are known."""
+    def fetch(self, client_id: str, raw: Raw, known: Collection[str] = ()) -> Raw | None:
+        """The contacts of one client as children, each read by itself; None where only the embedded ones are known.
+
+        known: contacts that it had, which are asked for by their ids even where nothing shows them.
+        """
         if self.embedded_only:
             return None
         embedded = embedded_ids(raw)
         if embedded is None or not self._learned().get("embedded"):
-            return self.of(client_id, raw, self.roll())
+            children = self.of(client_id, raw, self.roll())
+            listed = children.get("contacts") if children is not None else None
+            shown = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else None
+            return (
+                None if shown is None else {"contacts": [*_ordered([*shown, *self._others(client_id, shown, known)])]}
+            )
         try:
-            found = [self._single(each) for each in embedded]
+            found = [each for name in embedded if (each := self._single(name)) is not None]
+            found += self._others(client_id, found, known)
         except ProviderError as error:
             if error.status not in _NOT_OFFERED:
                 raise
             self._learned()["contacts"] = "embedded"
             return None
-        return {"contacts": [*_ordered([each for each in found if each is not None])]}
+        return {"contacts": [*_ordered(found)]}
+
+    def _others(self, client_id: str, shown: Sequence[Raw], known: Collection[str]) -> list[Raw]:
+        """Known contacts that nothing shows any more, and that are there all the same and still this client's."""
+        there = {identity(each.get("id")) for each in shown}
+        found = [self._single(each) for each in known if each not in there]
+        return [each for each in found if each is not None and owner_of(each) in (client_id, None)]
 
     def _single(self, contact_id: str) -> Raw | None:
         """One contact; None where it was deleted meanwhile."""
@@ -165,7 +180,8 @@ def embedded_ids(raw: Raw) -> list[str] | None:
 
 def known(raw: Raw, children: Raw | None) -> list[Raw] | None:
     """The contacts of a client in their order: from the endpoint, else the embedded ones; None: unknown."""
-    contacts: Value = children.get("contacts") if children is not None else raw.get("clientContacts")
+    told = children is not None and "contacts" in children
+    contacts: Value = children["contacts"] if children is not None and told else raw.get("clientContacts")
     if not isinstance(contacts, list):
         return None
     return _ordered([each for each in contacts if isinstance(each, dict) and identity(each.get("id")) is not None])

@@ -26,7 +26,7 @@ NOT_CLEARABLE: Final = frozenset({"name", "currency", "payment_terms_days", "lan
 REQUIRED_DEFAULTS: Final = {"country": "country", "currency": "currency", "status": "status", "tin_type": "tinType"}
 """Key of `defaults` -> required key of a new client."""
 
-DEFAULT_KEYS: Final = frozenset({*REQUIRED_DEFAULTS, "contact_type"})
+DEFAULT_KEYS: Final = frozenset({*REQUIRED_DEFAULTS, "contact_type", "employee"})
 
 _BOTH: Final = FieldSpec(create=True, update=True)
 
@@ -63,13 +63,26 @@ def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
         "iban": ABSENT,
         "bic": ABSENT,
         "archived": lifecycle,
-        "contacts": FieldSpec(note="the contacts beside the primary one; read only"),
-        "notes": ABSENT,
+        "contacts": _contacts(options),
+        "notes": FieldSpec(update=True, note="only ever added")
+        if _default(options, "employee")
+        else FieldSpec(read=False, note="read and written only with `defaults.employee`"),
     }
 
 
 COUNTERPARTIES = ("keep", "merge")
 """What becomes of the counterparties when clients are merged: nothing, or Flowtly's own merge."""
+
+
+def _contacts(options: Mapping[str, Any]) -> FieldSpec:
+    if _default(options, "contact_type"):
+        return FieldSpec(update=True, note="added, changed and removed one by one")
+    return FieldSpec(note="read only without `defaults.contact_type`, which a new contact needs")
+
+
+def _default(options: Mapping[str, Any], key: str) -> Any:
+    defaults = options.get("defaults", {})
+    return defaults.get(key) if isinstance(defaults, Mapping) else None
 
 
 def problems_with(options: Mapping[str, Any]) -> list[str]:

@@ -10,12 +10,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Kind, Maybe, Raw, Value, kind_of
-from syncd.core.normalize import clean, join_name, split_name
+from syncd.core.normalize import clean, join_name
 from syncd.errors import Malformed, Rejected, Stale, Unauthorised, UnknownOutcome
 from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
@@ -23,6 +23,8 @@ from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.flowtly import contacts as people
 from syncd.providers.flowtly import counterparties
 from syncd.providers.flowtly.calls import Calls, Leaf
+from syncd.providers.flowtly.deeds import NAMED_AFTER, SPEC, Deed, deeds, is_placeholder
+from syncd.providers.flowtly.deeds import shown as shown_contact
 from syncd.providers.flowtly.fields import (
     NOT_CLEARABLE,
     PLAIN,
@@ -32,6 +34,8 @@ from syncd.providers.flowtly.fields import (
     problems_with,
 )
 from syncd.providers.flowtly.iris import Iris
+from syncd.providers.flowtly.notes import Notes, ordered
+from syncd.providers.flowtly.notes import shown as shown_notes
 from syncd.providers.flowtly.street import Street, number_first, split, words
 
 if TYPE_CHECKING:
@@ -50,7 +54,8 @@ class Flowtly:
         "token": "A ready bearer token instead of user name and password.",
         "auth_url": "Where to log in; {base_url}/login if left out.",
         "instance": "Sent as the `instance` header, where the host serves several organisations.",
-        "defaults": "What new clients get where nothing better is known: country, currency, status, tin_type, contact_type.",
+        "defaults": "What new clients get where nothing better is known: country, currency, status, tin_type, contact_type; "
+        "and employee, in whose name notes are written.",
         "archived_status": "The status that means archived; without it Flowtly clients are never archived.",
         "counterparties": "keep (default) or merge: whether a merge of clients also has Flowtly join their counterparties, for ever.",
         "country_iris": "ISO code -> IRI of countries, where their IRIs do not end in the code.",
@@ -67,7 +72,7 @@ class Flowtly:
         options = settings.options
         self.settings = settings
         self.learned: dict[str, Any] = {}
-        self.fields: Mapping[str, FieldSpec] = field_table(options)
+        self._fields = field_table(options)
         self._archived_status = options.get("archived_status")
         archives = bool(self._archived_status)
         self._defaults: Mapping[str, Any] = options.get("defaults", {})
@@ -77,6 +82,7 @@ class Flowtly:
             archive=archives,
             restore=archives and "status" in self._defaults,
             merge=archives and options.get("counterparties") == "merge",
+            contacts=SPEC,
         )
         self._http = http
         instance = options.get("instance")
@@ -94,6 +100,7 @@ class Flowtly:
             lambda: self._table("currencies"),
         )
         self._contacts = people.Contacts(self.calls, lambda: self.learned)
+        self._notes = Notes(self.calls, self._defaults.get("employee"))
         self._login_url = str(options.get("auth_url") or f"{http.base_url}/login")
         if token := options.get("token"):
             http.authorise_with(Fixed({"Authorization": f"Bearer {token}"}))
@@ -115,6 +122,13 @@ class Flowtly:
         return Token(token)
 
     @property
+    def fields(self) -> Mapping[str, FieldSpec]:
+        """What can be done with each field; contacts are read only where their endpoint turned out not to be offered."""
+        if self._contacts.embedded_only:
+            return {**self._fields, "contacts": FieldSpec(note="read only: these credentials may not write contacts")}
+        return self._fields
+
+    @property
     def requests(self) -> int:
         """How many HTTP requests this connection has made so far."""
         return self._http.requests
@@ -130,18 +144,19 @@ class Flowtly:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def pull(self) -> Iterator[Page]:
-        """Every client with its contacts; all contacts are listed first."""
+        """Every client with its contacts and notes; all contacts, and all notes, are listed first."""
         before = self.requests
         roll = self._contacts.roll()
+        notes = self._notes.roll() if self._notes.offered else None
         faults = list(roll.loose_faults) if roll is not None else []
         seen: set[str] = set()
         for leaf in self.calls.list_clients():
-            records, wrong = self._records(leaf, roll, seen)
+            records, wrong = self._records(leaf, roll, notes, seen)
             yield Page(records, leaf.number, leaf.total, leaf.last, [*faults, *wrong], self.requests - before)
             before, faults = self.requests, []
 
     def _records(
-        self, leaf: Leaf, roll: people.Roll | None, seen: set[str]
+        self, leaf: Leaf, roll: people.Roll | None, notes: Mapping[str, list[Raw]] | None, seen: set[str]
     ) -> tuple[list[Listed], list[tuple[str, str]]]:
         """The new records of one page, and what is wrong with the others."""
         found, faults = sift(leaf.items, doubtful=True, position=leaf.position)
@@ -154,7 +169,9 @@ class Flowtly:
                 faults.append((external_id, roll.faults[external_id]))
                 continue
             self._learn(raw)
-            records.append(Listed(external_id, raw, self._contacts.of(external_id, raw, roll)))
+            contacts = self._contacts.of(external_id, raw, roll)
+            listed = None if notes is None else ordered(notes.get(external_id, []))
+            records.append(Listed(external_id, raw, _children(contacts, listed)))
         return records, faults
 
     def _learn(self, raw: Raw) -> None:
@@ -163,14 +180,17 @@ class Flowtly:
         self._currencies.learn(raw.get("currency"))
         self._contacts.notice(raw)
 
-    def fetch(self, external_id: str) -> Listed:
-        """One client with its contacts."""
+    def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
+        """One client with its contacts and notes."""
         raw = _client(self.calls.get_client(external_id), external_id)
         if raw is None:
             message = "the answer is not the client that was asked for"
             raise Malformed(message, operation="GET clients", external_id=external_id)
         self._learn(raw)
-        return Listed(external_id, raw, self._contacts.fetch(external_id, raw))
+        contacts = self._contacts.fetch(external_id, raw, known)
+        return Listed(
+            external_id, raw, _children(contacts, self._notes.fetch(external_id) if self._notes.offered else None)
+        )
 
     def read(self, listed: Listed, memory: Mapping[str, Any]) -> Reading:
         """The client in canonical words; remembers the primary contact and how a split street was typed."""
@@ -186,12 +206,20 @@ class Flowtly:
             shown["archived"] = raw["status"] == self._archived_status
         contacts = people.known(raw, listed.children)
         if contacts is not None:
-            first = people.primary(contacts, memory)
+            first = people.primary(contacts, remembered)
             shown["email"] = first.get("email") if first else None
-            shown["contacts"] = [_contact(each) for each in contacts if each is not first]
+            nameless = first is not None and is_placeholder(first, raw, remembered)
+            shown["contacts"] = [
+                shown_contact(each, is_primary=each is first, nameless=nameless and each is first) for each in contacts
+            ]
             remembered.pop("primary_contact", None)
+            remembered.pop(NAMED_AFTER, None)
             if first is not None:
                 remembered["primary_contact"] = identity(first.get("id"))
+            if first is not None and nameless:
+                remembered[NAMED_AFTER] = first.get("name")
+        if (notes := shown_notes(listed.children)) is not None:
+            shown["notes"] = notes
         return Reading(_cleaned(shown), remembered)
 
     def project(self, unit: str, value: Value, golden: Fields) -> Value:
@@ -248,20 +276,24 @@ class Flowtly:
         fresh: Raw | None = None if self._contacts.embedded_only else {"contacts": []}
         if people.embedded_ids(raw):
             fresh = self._contacts.fetch(external_id, raw)
-        return Listed(external_id, raw, fresh, remember=remember)
+        return Listed(external_id, raw, _children(fresh, [] if self._notes.offered else None), remember=remember)
 
     def _creates(self, field: str) -> bool:
         return field in self.fields and self.fields[field].create
 
     def update(self, current: Listed, patch: Fields, golden: Fields, memory: Mapping[str, Any]) -> Listed:
-        """Change what `patch` says: the client itself first, then its primary contact."""
+        """Change what `patch` says: the client itself first, then its contacts, then its notes."""
         external_id = current.external_id
-        contacts = people.known(current.raw, current.children)
-        first = people.primary(contacts or [], memory)
-        deed = self._contact_deed(current, first, contacts, patch, golden)
+        contacts = people.known(current.raw, current.children) or []
+        done = deeds(current.raw, contacts, people.primary(contacts, memory), patch, golden)
+        calls = [self._completed(deed, current) for deed in done.calls]
+        texts = patch.get("notes")
+        notes = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
         changes, remember = self._changes(current.raw, patch, golden, memory)
-        if not changes and deed is None:
-            self._refuse_impossible(patch, external_id)
+        remember |= {"primary_contact": done.promoted} if done.promoted is not None else {}
+        if not changes and not calls and not notes:
+            if done.promoted is None:
+                self._refuse_impossible(patch, external_id)
             return replace(current, remember=remember)
         answer = current
         if changes:
@@ -271,10 +303,13 @@ class Flowtly:
                 raise UnknownOutcome(message, operation="PATCH clients", external_id=external_id)
             self._learn(raw)
             answer = Listed(external_id, raw, current.children)
-        if deed is not None:
-            self._write_contact(external_id, *deed)
-            answer = self.fetch(external_id)
-        return replace(answer, remember=remember)
+        made = {deed.element: name for deed in calls if (name := self._do(external_id, deed)) and deed.element}
+        for text in notes:
+            self._notes.add(external_id, _client_iri(current), text)
+        if calls or notes:
+            known = [name for each in contacts if (name := identity(each.get("id"))) is not None]
+            answer = self.fetch(external_id, [*known, *made.values()])
+        return replace(answer, remember=remember, made=made)
 
     def merge(self, survivor: Listed, loser: Listed) -> Listed | None:
         """Have Flowtly join the counterparties of both clients, then give the loser the archived status: clients themselves stay."""
@@ -308,32 +343,10 @@ class Flowtly:
         changes = {key: value for key, value in changes.items() if value != raw.get(key)}
         return changes, remember
 
-    def _contact_deed(
-        self, current: Listed, first: Raw | None, contacts: list[Raw] | None, patch: Fields, golden: Fields
-    ) -> tuple[str, str | None, Raw] | None:
-        """The call that the e-mail or a rename asks for: (method, contact id, body), or None.
-
-        A contact without e-mail cannot exist. So clearing the e-mail removes a contact that says nothing else, if it is the
-        only one; anything more is a person's to decide.
-        """
-        email, name = patch.get("email", UNKNOWN), patch.get("name")
-        contact_id = identity(first.get("id")) if first is not None else None
-        if first is None or contact_id is None:
-            if not isinstance(email, str) or not email:
-                return None
-            return ("POST", None, self._new_contact(current, email, golden))
-        body: Raw = {}
-        if isinstance(name, str) and name and first.get("name") and first.get("name") == current.raw.get("name"):
-            body["name"] = name
-        if isinstance(email, str) and email:
-            body["email"] = email
-        elif email is None:
-            bare = not (first.get("phone") or first.get("title")) and first.get("name") == current.raw.get("name")
-            if bare and len(contacts or ()) == 1:
-                return ("DELETE", contact_id, {})
-        return ("PATCH", contact_id, body) if body else None
-
-    def _new_contact(self, current: Listed, email: str, golden: Fields) -> Raw:
+    def _completed(self, deed: Deed, current: Listed) -> Deed:
+        """A new contact with its client and type; other calls as they are."""
+        if deed.contact is not None or deed.body is None:
+            return deed
         kind = self._defaults.get("contact_type")
         if not kind or self._contacts.embedded_only:
             message = (
@@ -342,31 +355,39 @@ class Flowtly:
                 else "an e-mail needs a contact: set defaults.contact_type"
             )
             raise Rejected(message, operation="POST client-contacts", external_id=current.external_id)
-        name = golden.get("name") or current.raw.get("name")
-        return {"client": _client_iri(current), "type": kind, "name": name, "email": email}
+        return replace(deed, body={"client": _client_iri(current), "type": kind, **deed.body})
 
-    def _write_contact(self, external_id: str, method: str, contact_id: str | None, body: Raw) -> None:
+    def _do(self, external_id: str, deed: Deed) -> str | None:
+        """Carry out one call about a contact; the id of the contact it was about, where it is there afterwards."""
         try:
-            if contact_id is None:
-                self.calls.create_contact(body)
-            elif method == "DELETE":
-                self.calls.delete_contact(contact_id)
-            else:
-                self.calls.update_contact(contact_id, body)
+            if deed.body is None:
+                self.calls.delete_contact(str(deed.contact))
+                return None
+            if deed.contact is not None:
+                self.calls.update_contact(deed.contact, deed.body)
+                return deed.contact
+            made = self.calls.create_contact(deed.body)
         except Rejected as refusal:
             self.calls.get_client(external_id)  # raises Gone where the client itself is
-            if contact_id is None or refusal.status != people.NOT_FOUND:
+            if deed.contact is None or refusal.status != people.NOT_FOUND:
                 raise
-            message = "the primary contact was deleted meanwhile"
-            raise Stale(message, operation=f"{method} client-contacts", external_id=external_id) from refusal
+            if deed.body is None:
+                return None
+            message = "the contact was deleted meanwhile"
+            raise Stale(message, operation="PATCH client-contacts", external_id=external_id) from refusal
+        name = identity(made.get("id")) if isinstance(made, dict) else None
+        if name is None:
+            message = "the answer to the creation is no contact"
+            raise UnknownOutcome(message, operation="POST client-contacts", external_id=external_id)
+        return name
 
     def _refuse_impossible(self, patch: Fields, external_id: str) -> None:
         """Raise where all that was wanted is what Flowtly cannot do, or cannot be told without its IRI."""
         empties = sorted(f for f, value in patch.items() if value is None and f in (NOT_CLEARABLE | {"email"}))
         reasons = [f"Flowtly cannot empty {', '.join(empties)}"] if empties else []
-        if patch.get("currency"):
+        if patch.get("currency") and self._currencies.iri(patch["currency"]) is None:
             reasons.append("the currency's IRI is not known: add it to currency_iris")
-        if patch.get("archived") is False:
+        if patch.get("archived") is False and not self._defaults.get("status"):
             reasons.append("restoring needs defaults.status")
         if reasons:
             raise Rejected("; ".join(reasons), operation="PATCH clients", external_id=external_id)
@@ -442,20 +463,10 @@ def _is_number_first(line: str, parts: Street) -> bool:
     return parts.number is not None and line.strip().startswith(parts.number)
 
 
-def _contact(contact: Raw) -> Value:
-    """A contact as an element of the canonical `contacts`."""
-    full = contact.get("name")
-    text = full if isinstance(full, str) and full else None
-    given, family = (text and split_name(text)) or (text, None)
-    return {
-        "given_name": given,
-        "family_name": family,
-        "email": contact.get("email") or None,
-        "phone": contact.get("phone") or None,
-        "mobile": None,
-        "title": contact.get("title") or None,
-        "role": contact.get("type") or None,
-    }
+def _children(contacts: Raw | None, notes: list[Raw] | None) -> Raw | None:
+    """What was read about a client by other calls, or None where nothing was."""
+    found: Raw = {**(contacts or {}), **({} if notes is None else {"notes": [*notes]})}
+    return found if contacts is not None or notes is not None else None
 
 
 def _cleaned(shown: Mapping[str, Maybe]) -> dict[str, Value]:

@@ -39,9 +39,6 @@ READ_PATHS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Canonical field -> where an answer shows it; `name` and `archived` are always shown and read on their own."""
 
-ON_CONTACT: Final[Mapping[str, str]] = {"email": "email", "phone": "phone"}
-"""Canonical field of the client -> key of its primary contact."""
-
 NOT_CLEARABLE: Final = frozenset({"name", "currency", "archived"})
 """Documented without `null`: these can be changed and never emptied."""
 
@@ -72,6 +69,6 @@ FIELDS: Final[Mapping[str, FieldSpec]] = {
     "iban": ABSENT,
     "bic": ABSENT,
     "archived": FieldSpec(update=True, note="only by update: an archived client takes two calls"),
-    "contacts": FieldSpec(note="the contacts beside the primary one; read only"),
-    "notes": FieldSpec(note="read only"),
+    "contacts": FieldSpec(update=True, note="added, changed and removed one by one"),
+    "notes": FieldSpec(update=True, note="only ever added"),
 }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
-from syncd.core.normalize import clean, join_name, split_name
+from syncd.core.normalize import clean, join_name
 from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Fixed
 from syncd.providers.decoding import identity, sift, unsound
+from syncd.providers.lsp_expert import contacts as people
 from syncd.providers.lsp_expert.calls import Calls
-from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, ON_CONTACT, READ_PATHS, WRITE_NAMES
+from syncd.providers.lsp_expert.contacts import ON_CONTACT
+from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, READ_PATHS, WRITE_NAMES
 
 if TYPE_CHECKING:
     from syncd.providers.http import Http
@@ -52,7 +55,13 @@ class LspExpert:
         self._always = settings.options.get("children") == "always"
         self._sort = settings.options.get("sort", True) is not False
         self.capabilities = Capabilities(
-            create=True, update=True, archive=True, delete=True, restore=True, partial_list=not self._always
+            create=True,
+            update=True,
+            archive=True,
+            delete=True,
+            restore=True,
+            partial_list=not self._always,
+            contacts=people.SPEC,
         )
         self._http = http
         key = b64encode(f"{settings.options.get('api_key', '')}:".encode()).decode("ascii")
@@ -119,8 +128,9 @@ class LspExpert:
                 pass
         return Listed(external_id, item, complete=False)
 
-    def fetch(self, external_id: str) -> Listed:
-        """One client in full, with contacts and notes."""
+    def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
+        """One client in full, with contacts and notes; the single record is authoritative for them."""
+        del known
         listed = _listed(self.calls.get_client(external_id))
         if listed is None or listed.external_id != external_id:
             message = "the answer is not the client that was asked for"
@@ -132,18 +142,23 @@ class LspExpert:
         raw = listed.raw
         shown: dict[str, Maybe] = {key: raw.get(key, UNKNOWN) for key in ("name", "archived")}
         shown |= {field: _at(raw, path) for field, path in READ_PATHS.items()}
-        remembered = dict(memory)
-        contacts = raw.get("contacts")
-        if listed.complete and isinstance(contacts, list):
-            primary = _primary(contacts, memory)
-            shown |= {field: primary.get(key) if primary else None for field, key in ON_CONTACT.items()}
-            shown["contacts"] = [_contact(each) for each in contacts if isinstance(each, dict) and each is not primary]
+        remembered = {**memory, **listed.remember}
+        if listed.complete and isinstance(raw.get("contacts"), list):
+            contacts = people.listed(raw)
+            first = people.primary(contacts, remembered)
+            shown |= {field: first.get(key) if first else None for field, key in ON_CONTACT.items()}
+            nameless = first is not None and people.is_placeholder(first, raw, remembered)
+            shown["contacts"] = [
+                people.shown(each, is_primary=each is first, nameless=nameless and each is first) for each in contacts
+            ]
             remembered.pop("primary_contact", None)
-            if primary is not None:
-                remembered["primary_contact"] = identity(primary.get("id"))
-        notes = raw.get("notes")
-        if listed.complete and isinstance(notes, list):
-            shown["notes"] = [each.get("content") for each in notes if isinstance(each, dict)]
+            remembered.pop(people.NAMED_AFTER, None)
+            if first is not None:
+                remembered["primary_contact"] = identity(first.get("id"))
+            if first is not None and nameless:
+                remembered[people.NAMED_AFTER] = first.get("fullName")
+        if listed.complete and (notes := people.notes(raw)) is not None:
+            shown["notes"] = notes
         return Reading(_cleaned(shown), remembered)
 
     def project(self, unit: str, value: Value, golden: Fields) -> Value:
@@ -174,41 +189,64 @@ class LspExpert:
         return _answered(self.calls.create_client(form), "create client", None)
 
     def update(self, current: Listed, patch: Fields, golden: Fields, memory: Mapping[str, Any]) -> Listed:
-        """Change what `patch` says: the client itself first, then its primary contact."""
+        """Change what `patch` says: the client itself first, then its contacts, then its notes."""
         external_id = current.external_id
-        primary = _primary(_contacts(current.raw), memory)
         form = _client_form(current.raw, patch)
-        contact_form = _contact_form(current.raw, primary, patch)
-        if not form and not contact_form:
-            _refuse_impossible(patch, external_id)
-            return current
+        deeds = people.deeds(current.raw, patch, golden, memory)
+        texts = patch.get("notes")
+        notes = [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+        remember = {"primary_contact": deeds.promoted} if deeds.promoted is not None else {}
+        if not form and not deeds.calls and not notes:
+            if not remember:
+                _refuse_impossible(patch, external_id)
+            return replace(current, remember=remember)
         answer = current
         if form:
             answer = _answered(self.calls.update_client(external_id, form), "update client", external_id)
-        if contact_form:
-            self._write_contact(
-                external_id, primary, contact_form, str(golden.get("name") or current.raw.get("name") or "")
-            )
+        made = {deed.element: name for deed in deeds.calls if (name := self._do(external_id, deed)) and deed.element}
+        for text in notes:
+            self._add_note(external_id, text)
+        if deeds.calls or notes:
             answer = self.fetch(external_id)
+        answer = replace(answer, remember=remember, made=made)
         self._verify_cleared(answer, patch, memory)
         return answer
 
-    def _write_contact(self, external_id: str, primary: Raw | None, form: dict[str, str], name: str) -> None:
-        """Change the primary contact, or create it in the client's name."""
-        contact_id = identity(primary.get("id")) if primary is not None else None
+    def _add_note(self, external_id: str, text: str) -> None:
+        """Add one note; 404 means that the client is gone, or that the call is not offered, which reading it tells."""
         try:
-            if contact_id is None:
-                self.calls.create_contact(external_id, {"fullName": name, **form})
-            else:
-                self.calls.update_contact(external_id, contact_id, form)
+            self.calls.create_note(external_id, text)
+        except Rejected as refusal:
+            if refusal.status == 404:  # noqa: PLR2004 - Not Found
+                self.fetch(external_id)
+            raise
+
+    def _do(self, external_id: str, deed: people.Deed) -> str | None:
+        """Carry out one call about a contact; the id of the contact it was about, where it is there afterwards."""
+        try:
+            if deed.form is None:
+                self.calls.delete_contact(external_id, str(deed.contact))
+                return None
+            if deed.contact is not None:
+                self.calls.update_contact(external_id, deed.contact, deed.form)
+                return deed.contact
+            made = self.calls.create_contact(external_id, deed.form)
         except Rejected as refusal:
             if refusal.status != 404:  # noqa: PLR2004 - Not Found: is it the client, the contact, or the call?
                 raise
-            contacts = _contacts(self.fetch(external_id).raw)
-            if contact_id is None or any(identity(each.get("id")) == contact_id for each in contacts):
+            contacts = people.listed(self.fetch(external_id).raw)
+            there = any(identity(each.get("id")) == deed.contact for each in contacts)
+            if deed.form is None and not there:
+                return None
+            if deed.contact is None or there:
                 raise
-            message = "the primary contact was deleted meanwhile"
+            message = "the contact was deleted meanwhile"
             raise Stale(message, operation="update contact", external_id=external_id) from refusal
+        name = identity(made.get("id")) if isinstance(made, dict) else None
+        if name is None:
+            message = "the answer to the creation is no contact"
+            raise UnknownOutcome(message, operation="create contact", external_id=external_id)
+        return name
 
     def _verify_cleared(self, answer: Listed, patch: Fields, memory: Mapping[str, Any]) -> None:
         """How to clear is undocumented: an empty form value that the answer does not confirm is a refusal."""
@@ -293,34 +331,6 @@ def _cleaned(shown: Mapping[str, Maybe]) -> dict[str, Value]:
     return fields
 
 
-def _contacts(raw: Raw) -> list[Raw]:
-    contacts = raw.get("contacts")
-    return [each for each in contacts if isinstance(each, dict)] if isinstance(contacts, list) else []
-
-
-def _primary(contacts: Sequence[Value], memory: Mapping[str, Any]) -> Raw | None:
-    """The remembered contact; at first sight, or where that one was deleted, the first listed."""
-    usable = [each for each in contacts if isinstance(each, dict) and identity(each.get("id")) is not None]
-    known = [each for each in usable if identity(each.get("id")) == memory.get("primary_contact")]
-    return next(iter(known or usable), None)
-
-
-def _contact(contact: Raw) -> Value:
-    """A contact as an element of the canonical `contacts`."""
-    full = contact.get("fullName")
-    text = full if isinstance(full, str) and full else None
-    given, family = (text and split_name(text)) or (text, None)
-    return {
-        "given_name": given,
-        "family_name": family,
-        "email": contact.get("email") or None,
-        "phone": contact.get("phone") or None,
-        "mobile": contact.get("mobile") or None,
-        "title": contact.get("title") or None,
-        "role": None,
-    }
-
-
 def _text(value: Value) -> str:
     """A value as a form parameter: booleans as `true`/`false`, empty as the empty text."""
     if isinstance(value, bool):
@@ -338,19 +348,6 @@ def _client_form(raw: Raw, patch: Fields) -> dict[str, str]:
     address = raw.get("address")
     if "name" in form and isinstance(address, dict) and raw.get("name") and address.get("name") == raw.get("name"):
         form["addressName"] = form["name"]
-    return form
-
-
-def _contact_form(raw: Raw, primary: Raw | None, patch: Fields) -> dict[str, str]:
-    """The parameters of the primary contact that a patch changes; nothing is cleared where there is no contact."""
-    form = {
-        key: _text(patch[field])
-        for field, key in ON_CONTACT.items()
-        if field in patch and not (primary is None and patch[field] is None)
-    }
-    name = patch.get("name")
-    if primary is not None and isinstance(name, str) and name and primary.get("fullName") == raw.get("name"):
-        form["fullName"] = name
     return form
 
 

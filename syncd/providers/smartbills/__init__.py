@@ -13,7 +13,7 @@ the tenant's file says it. Wire facts: the vendor's "Customers" page, the pages 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -146,8 +146,9 @@ class Smartbills:
         message = f"{self.settings.system}: list: more than {MAX_PAGES} pages"
         raise Malformed(message, operation="list")
 
-    def fetch(self, external_id: str) -> Listed:
+    def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
         """One customer."""
+        del known
         answer = self._call("GET", f"{self._path}/{segment(external_id)}", operation="get", external_id=external_id)
         raw = answer.body
         if not isinstance(raw, dict) or identity(raw.get("id")) != external_id or (answer.doubtful and unsound(raw)):
