@@ -93,7 +93,8 @@ def _system(sandbox: Sandbox, name: str, secrets: Path, poll: str) -> dict[str, 
         return common | {"dialect": dialect, "business_id": known["business_id"], "token": secret("token")}
     manners: Any = sandbox.world.systems[provider]
     defaults = {"country": manners.manners.iri("countries", "FR"), "currency": manners.manners.iri("currencies", "EUR"),
-                "status": "active", "tin_type": "other", "contact_type": "billing"}  # fmt: skip
+                "status": "active", "tin_type": "other", "contact_type": "billing",
+                "employee": manners.manners.iri("employees", "1")}  # fmt: skip
     own = {
         "username": secret("username"),
         "password": secret("password"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_a_removal_follows_the_delete_policy(tmp_path: Path) -> None:
         folder = tmp_path / policy
         folder.mkdir()
         rig = two(folder, ANNA, BOB)
-        rig.systems = tuple(_with_delete(each, policy) for each in rig.systems)
+        rig.systems = tuple(replace(each, on_delete=policy) for each in rig.systems)
         rig.change_policy(systems=rig.systems)
         remove(rig, "a", "bob@acme.fr")
         rig.settle()
@@ -127,12 +128,6 @@ def test_a_removal_follows_the_delete_policy(tmp_path: Path) -> None:
         assert [each["email"] for each in golden(rig)] == ["anna@acme.fr"]
         assert writes(rig.cycle()) == 0
         assert rig.conflicts() == []
-
-
-def _with_delete(system: Any, policy: str) -> Any:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(system, on_delete=policy)
 
 
 def test_an_edit_wins_against_a_removal(tmp_path: Path) -> None:
@@ -266,7 +261,7 @@ def test_notes_are_only_ever_added(tmp_path: Path) -> None:
     rig.worlds["a"].add(**ACME, notes=["Calls at noon", "Likes mail"])
     rig.settle()
     assert [each["text"] for each in rig.worlds["b"].record("1")["notes"]] == ["Calls at noon", "Likes mail"]  # type: ignore[index,union-attr]
-    first, second = rig.worlds["a"].record("1")["notes"]  # type: ignore[misc]
+    first, _ = rig.worlds["a"].record("1")["notes"]  # type: ignore[misc]
     rig.worlds["a"].edit("1", notes=[{**first, "text": "Calls at one"}])  # type: ignore[dict-item]
     theirs = rig.worlds["b"].record("1")["notes"]
     rig.worlds["b"].edit("1", notes=[*theirs, "From b"])  # type: ignore[misc]

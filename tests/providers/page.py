@@ -23,7 +23,11 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tiime": {"company_id": 1, "token": "a ready token"},
     "lsp_expert": {"api_key": "a key"},
     "smartbills": {"dialect": "v1", "token": "a ready token"},
-    "flowtly": {"token": "a ready token", "defaults": {"status": "active"}, "archived_status": "inactive"},
+    "flowtly": {
+        "token": "a ready token",
+        "defaults": {"status": "active", "contact_type": "billing", "employee": "/employees/7"},
+        "archived_status": "inactive",
+    },
 }
 """The options with which each provider is shown; where they decide what a provider can do, the page says so."""
 

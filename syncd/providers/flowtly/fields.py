@@ -64,7 +64,7 @@ def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
         "bic": ABSENT,
         "archived": lifecycle,
         "contacts": _contacts(options),
-        "notes": FieldSpec(update=True, note="only ever added")
+        "notes": FieldSpec(update=True, note="only ever added; needs `defaults.employee`")
         if _default(options, "employee")
         else FieldSpec(read=False, note="read and written only with `defaults.employee`"),
     }
@@ -76,7 +76,7 @@ COUNTERPARTIES = ("keep", "merge")
 
 def _contacts(options: Mapping[str, Any]) -> FieldSpec:
     if _default(options, "contact_type"):
-        return FieldSpec(update=True, note="added, changed and removed one by one")
+        return FieldSpec(update=True, note="added, changed and removed one by one; needs `defaults.contact_type`")
     return FieldSpec(note="read only without `defaults.contact_type`, which a new contact needs")
 
 

@@ -32,10 +32,11 @@ def names(fields: Fields) -> tuple[str, str] | None:
 
 
 def primary_contact(golden: Fields) -> Fields:
-    """The first contact of a client, or nothing."""
-    contacts = golden.get("contacts")
-    first = contacts[0] if isinstance(contacts, list) and contacts else None
-    return first if isinstance(first, dict) else {}
+    """The primary contact of a client if it has a name, else the first one listed that has, or nothing."""
+    listed = golden.get("contacts")
+    contacts = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    named = [each for each in contacts if names(each) is not None]
+    return next(iter(sorted(named, key=lambda each: each.get("primary") is not True)), {})
 
 
 def read(raw: Raw, dialect: Dialect, written: Fields, *, by_contact: bool) -> dict[str, Value]:
