@@ -41,6 +41,7 @@ PERSONAL: Final = frozenset(
         "family_name",
         "email",
         "phone",
+        "mobile",
         "address_line1",
         "address_line2",
         "registration_number",
