@@ -50,8 +50,9 @@ format: setup ## Rewrite the code in its one format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-docs: setup ## Renew the generated tables of docs/providers.md
+docs: setup ## Renew the generated tables of docs/providers.md and docs/log.md
 	$(BIN)/python -m tests.providers.page
+	$(BIN)/python -m tests.log_page
 
 lock: setup ## Resolve pyproject.toml anew into requirements.lock and requirements-runtime.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -11,7 +11,9 @@ import pytest
 
 from syncd import errors, providers
 from syncd.errors import ProviderError, SyncdError
+from syncd.log import EVENTS
 from syncd.store import HoldKind, WriteState
+from tests import log_page
 from tests.providers import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +61,13 @@ def test_the_page_about_providers_is_what_they_declare() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     assert page.rendered(text) == text
     assert {found["name"] for found in page.PART.finditer(text)} == set(page.PARTS)
+
+
+def test_the_page_about_the_log_is_what_the_code_logs() -> None:
+    """docs/log.md has every event with its levels; each event of the catalogue is logged somewhere, and nothing else is."""
+    text = log_page.PAGE.read_text(encoding="utf-8")
+    assert log_page.rendered(text) == text
+    assert {event for event, _level in log_page.logged()} == EVENTS.keys() - {"library"}
 
 
 def test_every_shipped_provider_is_on_the_page() -> None:

@@ -54,7 +54,7 @@ def test_context_is_bound_within_its_block() -> None:
 
     def write(logger) -> None:
         with log.context(tenant="acme", system="books"), log.context(client="c12"):
-            logger.info("client_created")
+            logger.info("clients_merged")
         logger.info("service_stopped")
 
     inside, outside = lines(write)
@@ -65,23 +65,24 @@ def test_context_is_bound_within_its_block() -> None:
 def test_level_is_kept() -> None:
     """Lines below the configured level are not written."""
     assert [
-        line["event"] for line in lines(lambda logger: (logger.info("login"), logger.error("login_failed")), "error")
-    ] == ["login_failed"]
+        line["event"]
+        for line in lines(lambda logger: (logger.info("web_login"), logger.error("web_login_refused")), "error")
+    ] == ["web_login_refused"]
 
 
 def test_terminal_may_be_quieter_than_the_file(tmp_path) -> None:
     """`stream_level` keeps lines from stderr that the file has."""
     stream = io.StringIO()
     log.configure("info", "json", tmp_path / "x", stream=stream, stream_level="warning")
-    log.get("syncd.test").info("login")
-    log.get("syncd.test").warning("login_failed")
-    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["login_failed"]
+    log.get("syncd.test").info("web_login")
+    log.get("syncd.test").warning("web_login_refused")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["web_login_refused"]
     assert len((tmp_path / "x").read_text().splitlines()) == 2
 
 
 def test_unknown_keys_are_dropped_and_named() -> None:
     """A key that is not allowed is dropped with its value, and only its name is told."""
-    (line,) = lines(lambda logger: logger.info("login", email="a@b.fr", **{"Jean Dupont": 1}))
+    (line,) = lines(lambda logger: logger.info("web_login", email="a@b.fr", **{"Jean Dupont": 1}))
     assert line["dropped"] == ["?", "email"]
     assert "a@b.fr" not in json.dumps(line)
 
@@ -173,7 +174,7 @@ SECRET = 'p@ss/w"örd+ 12'
 def test_registered_secret_is_masked_in_every_form(text) -> None:
     """A registered secret is masked as it is, and as URLs, JSON and Basic authentication write it."""
     log.register_secret(SECRET)
-    (line,) = lines(lambda logger: logger.info("login", reason=f"<{text}>", systems=[text], counts={text: 1}))
+    (line,) = lines(lambda logger: logger.info("web_login", reason=f"<{text}>", systems=[text], counts={text: 1}))
     assert line["reason"] == "<[secret]>"
     assert line["systems"] == ["[secret]"]
     assert line["counts"] == {"[secret]": 1}
@@ -208,14 +209,14 @@ def test_credentials_persons_and_control_characters(text, expected) -> None:
 
 def test_long_values_are_cut() -> None:
     """No value makes a line endless."""
-    (line,) = lines(lambda logger: logger.info("login", reason="x" * 10_000, systems=["y"] * 1000))
+    (line,) = lines(lambda logger: logger.info("web_login", reason="x" * 10_000, systems=["y"] * 1000))
     assert len(str(line["reason"])) == fences.MAX_TEXT_CHARACTERS + 3
     assert len(line["systems"]) == fences.MAX_ITEMS  # type: ignore[arg-type]
 
 
 def test_objects_are_told_by_type() -> None:
     """A value that is no number, text or list of such is not asked for its representation."""
-    (line,) = lines(lambda logger: logger.info("login", reason=object(), system=b"bytes"))
+    (line,) = lines(lambda logger: logger.info("web_login", reason=object(), system=b"bytes"))
     assert (line["reason"], line["system"]) == ("[object]", "[bytes]")
 
 
@@ -260,8 +261,8 @@ def test_auto_is_json_off_a_terminal() -> None:
     """Without a terminal `auto` means JSON."""
     stream = io.StringIO()
     log.configure(stream=stream)
-    log.get("syncd.test").info("login")
-    assert json.loads(stream.getvalue())["event"] == "login"
+    log.get("syncd.test").info("web_login")
+    assert json.loads(stream.getvalue())["event"] == "web_login"
 
 
 def test_file_is_private_and_rotated(tmp_path) -> None:
@@ -269,7 +270,7 @@ def test_file_is_private_and_rotated(tmp_path) -> None:
     path = tmp_path / "log" / "syncd.jsonl"
     log.configure("info", "json", path, stream=io.StringIO(), max_file_bytes=2000)
     for number in range(40):
-        log.get("syncd.test").info("login", attempt=number)
+        log.get("syncd.test").info("web_login", attempt=number)
     log.close()
     files = sorted(path.parent.glob("syncd.jsonl*"))
     assert len(files) > 3
@@ -285,13 +286,13 @@ def test_file_rotated_by_another_process_is_followed(tmp_path) -> None:
     """After another process has rotated the file, lines go to the new file."""
     path = tmp_path / "syncd.jsonl"
     log.configure("info", "json", path, stream=io.StringIO())
-    log.get("syncd.test").info("login", attempt=1)
+    log.get("syncd.test").info("web_login", attempt=1)
     path.rename(tmp_path / "syncd.jsonl.1")
     path.touch(mode=0o600)
-    log.get("syncd.test").info("login", attempt=2)
+    log.get("syncd.test").info("web_login", attempt=2)
     assert json.loads(path.read_text())["attempt"] == 2
     path.unlink()
-    log.get("syncd.test").info("login", attempt=3)
+    log.get("syncd.test").info("web_login", attempt=3)
     assert json.loads(path.read_text())["attempt"] == 3
 
 
@@ -309,7 +310,7 @@ def test_threads_write_whole_lines(tmp_path) -> None:
 
     def write(number: int) -> None:
         for attempt in range(50):
-            log.get("syncd.test").info("login", attempt=attempt, page=number)
+            log.get("syncd.test").info("web_login", attempt=attempt, page=number)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
     for thread in threads:

@@ -126,6 +126,17 @@ class Front(click.Group):
         command: click.Command = getattr(import_module(f"{__package__}.{module}"), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A reader that has seen enough (head, less) ends it well; click would call that a failure."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python would complain when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(DONE) from None
+        return result
+
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -144,10 +155,6 @@ class Front(click.Group):
         except (click.Abort, KeyboardInterrupt):
             output.note("interrupted; nothing is lost, the next command goes on from here")
             code = INTERRUPTED
-        except BrokenPipeError:
-            # The reader (head, less) has seen enough. Python would complain when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = DONE
         except SyncdError as error:
             output.error(error_document(error), as_json=as_json)
             code = WRONG if isinstance(error, ConfigError | UsageError) else FAILED

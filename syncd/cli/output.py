@@ -98,6 +98,14 @@ def note(text: str) -> None:
     click.echo("\n".join(plain(line) for line in text.split("\n")), err=True)
 
 
+def aside(text: str) -> None:
+    """Lines beside the answer, on stderr, that are laid out like those of the answer."""
+    width = max(console(sys.stderr).width, WIDTH_COLUMNS)
+    for line in text.split("\n"):
+        for piece in wrapped(plain(line), width):
+            click.echo(piece, err=True)
+
+
 def say(text: str = "") -> None:
     """Lines of the answer. Control characters are written out; what is too long goes on below, indented."""
     width = max(console().width, WIDTH_COLUMNS)
@@ -137,7 +145,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     for place, column in enumerate(columns):
         numbers = column.endswith("#")
         name = column.removesuffix("#")
-        made.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=place == 0)
+        made.add_column(
+            name, justify="right" if numbers else "left", overflow="fold", no_wrap=place == 0, min_width=len(name)
+        )
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
     console().print(made)

@@ -151,6 +151,12 @@ class Engine:
         """
         self._prepare()
         cycle = self._begin()
+        with log.context(cycle=cycle):
+            return self._run(cycle, only, choose)
+
+    def _run(
+        self, cycle: str, only: Collection[str] | None, choose: Callable[[str], Collection[str]] | None
+    ) -> CycleReport:
         requests = {name: system.provider.requests for name, system in self.systems.items()}
         walks = self._pull(cycle, only)
         blocked = _blocked(walks)

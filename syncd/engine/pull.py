@@ -332,6 +332,8 @@ def _remember_failure(store: Store, system: System, error: ProviderError, now: d
         row = tx.systems().get(system.name) or new_system(system)
         until = now + timedelta(seconds=error.retry_after_seconds) if isinstance(error, RateLimited) else None
         state = SystemState.PAUSED if isinstance(error, Unauthorised) else SystemState.FAILING
+        if state is SystemState.PAUSED and row.state is not SystemState.PAUSED:
+            _log.error("system_paused", system=system.name, error=error)
         tx.put_system(
             replace(row, state=state, reason=f"{error.code}: {error}", paused_until=until, failures=row.failures + 1)
         )
@@ -354,6 +356,8 @@ def _finish(
         learned = dict(system.provider.learned)
         if outcome is WalkOutcome.COMPLETE:
             tx.mark_dirty_by_standing(system.name, StandingState.PENDING)
+            if state.state in (SystemState.PAUSED, SystemState.FAILING):
+                _log.info("system_resumed", system=system.name)
             state = replace(state, state=SystemState.OK, reason=None, paused_until=None, failures=0, baseline=True)
         elif outcome is WalkOutcome.SUSPICIOUS:
             state = replace(state, state=SystemState.FAILING, reason=reason)

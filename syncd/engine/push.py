@@ -411,15 +411,16 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
         tx.put_writes([changed])
         tx.mark_dirty([row.client])
     pushed.failed += 1
-    _log.warning(
-        "write_failed",
-        system=row.system,
-        client=row.client,
-        write=row.write,
-        record=row.external_id,
-        code=error.code,
-        state=changed.state.value,
-    )
+    _tell_failure(changed, error)
+
+
+def _tell_failure(row: WriteRow, error: ProviderError) -> None:
+    where = {"system": row.system, "client": row.client, "write": row.write, "record": row.external_id}
+    _log.warning("write_failed", state=row.state.value, error=error, **where)
+    if row.state is WriteState.PARKED:
+        _log.warning("write_parked", **where)
+    elif row.state is WriteState.IN_DOUBT:
+        _log.warning("write_in_doubt", **where)
 
 
 def _later(row: WriteRow, said: dict[str, Any], now: datetime) -> WriteRow:

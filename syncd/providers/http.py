@@ -60,7 +60,7 @@ from syncd.providers import decoding
 from syncd.providers.decoding import NOTHING, segment
 from syncd.providers.outcomes import Explained, Question, Received, decoded, explain_plainly, judge
 from syncd.providers.pace import Pace
-from syncd.providers.wire import Bounded, bound
+from syncd.providers.wire import Bounded, bound, why
 
 if TYPE_CHECKING:
     import ssl
@@ -207,7 +207,7 @@ def _logging_in(question: Question) -> Iterator[None]:
     except RateLimited:
         raise
     except Transient as error:
-        message = question.says("no login at the moment")
+        message = question.says(f"no login at the moment ({str(error).removeprefix(f'{question.who}: ')})")
         raise OutOfReach(message, **question.context(error.status, error.words)) from error
 
 
@@ -416,7 +416,7 @@ class Http:
         except httpcore.TimeoutException:
             raise self._failure(question, f"no whole answer within {self._timeout_seconds:g} s") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise self._failure(question, f"the connection failed ({type(error).__name__})") from None
+            raise self._failure(question, f"the connection failed ({why(error)})") from None
         except (httpx.HTTPError, httpx.InvalidURL):
             # httpx looks at the target of a redirect although it does not follow it.
             raise question.unreadable("the system answered with a redirect to nowhere") from None

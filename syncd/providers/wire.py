@@ -6,15 +6,13 @@ thread's current request gets what is left until its deadline, and it is known w
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpcore
-
-if TYPE_CHECKING:
-    import ssl
 
 
 class _Bound(threading.local):
@@ -77,3 +75,15 @@ class Bounded(httpcore.NetworkBackend):
         """Connect within what is left of the request's time."""
         left = _left(timeout, httpcore.ConnectTimeout)
         return _BoundedStream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
+
+
+def why(error: BaseException) -> str:
+    """Why a connection failed, in the words of the operating system or of TLS, which hold nothing of what was sent."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"{type(error).__name__}: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{type(error).__name__}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

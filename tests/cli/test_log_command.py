@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -21,7 +23,7 @@ def logged(place: Place) -> Place:
     """Two rotated files and the one being written."""
     folder = place.root / "state" / "log"
     folder.mkdir(parents=True)
-    (folder / "syncd.jsonl.2").write_text(line("2025-11-19T08:00:00Z", "cycle_started", tenant="acme", cycle="y1"))
+    (folder / "syncd.jsonl.2").write_text(line("2025-11-19T08:00:00Z", "cycle_ended", tenant="acme", cycle="y1"))
     (folder / "syncd.jsonl.1").write_text(
         line("2025-11-20T08:00:00Z", "write_done", tenant="acme", system="crm", cycle="y2", client="c7")
     )
@@ -37,7 +39,7 @@ def events(place: Place, *words: str) -> list[str]:
 
 def test_oldest_line_first(logged: Place) -> None:
     """Rotated files come before the current one; a line that is no JSON is left out and counted on stderr."""
-    assert events(logged) == ["cycle_started", "write_done", "cycle_failed"]
+    assert events(logged) == ["cycle_ended", "write_done", "cycle_failed"]
     assert "1 line could not be read" in logged.run("log").stderr
 
 
@@ -48,9 +50,9 @@ def test_oldest_line_first(logged: Place) -> None:
         (["--system", "crm"], ["write_done"]),
         (["--client", "c7"], ["write_done"]),
         (["--level", "warning"], ["cycle_failed"]),
-        (["--event", "cycle_started"], ["cycle_started"]),
-        (["--cycle", "y1"], ["cycle_started", "cycle_failed"]),
-        (["--cycle", "y1", "--tenant", "acme"], ["cycle_started"]),
+        (["--event", "cycle_ended"], ["cycle_ended"]),
+        (["--cycle", "y1"], ["cycle_ended", "cycle_failed"]),
+        (["--cycle", "y1", "--tenant", "acme"], ["cycle_ended"]),
         (["--since", "2025-11-20T00:00"], ["write_done", "cycle_failed"]),
         (["--since", "2025-11-21T09:00:00+01:00"], ["cycle_failed"]),
         (["--since", "1s"], []),
@@ -117,3 +119,15 @@ def test_following_a_file_through_a_rotation(tmp_path: Path, monkeypatch: pytest
         file.write("four\n")
     thread.join(10)
     assert seen == ["one", "two", "three", "four"]
+
+
+@pytest.mark.parametrize("words", ["log", "log --json", "records", "records --json", "history c1"])
+def test_a_reader_that_leaves_early(acme: Place, words: str) -> None:
+    """`| head` ends a command with 0 and silently, whatever was left to print."""
+    for number in range(40):
+        acme.world("crm").add(name=f"Client number {number}", email=f"c{number}@example.fr", details="x" * 2000)
+    acme.run("sync", "--until-quiet")
+    command = f"{sys.executable} -m syncd --config {acme.folder} {words}"
+    script = f"set -o pipefail; {command} | head -c 10 > /dev/null; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")
