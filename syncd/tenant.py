@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from syncd import providers
 from syncd.config import ServiceConfig, TenantConfig
@@ -109,8 +112,26 @@ def open_tenant(
         clock=clock,
         sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
         stopped=stopping.is_set,
+        keep_report=lambda systems: _keep_report(first_run_file(service, config.name), systems),
     )
     return Tenant(service, config, store, connected, engine, stopping, doors)
+
+
+def first_run_file(service: ServiceConfig, tenant: str) -> Path | None:
+    """Where the first run's report is kept beside the tenant's store; None with PostgreSQL, where the store has no folder."""
+    folder = service.database.partition("sqlite:///")[2]
+    return Path(folder) / f"{tenant}.first-run.json" if folder else None
+
+
+def _keep_report(path: Path | None, systems: list[dict[str, Any]]) -> None:
+    """Write the report into a file that only its owner reads; it is in the store, too, so that one that cannot be written is no fault."""
+    if path is None:
+        return
+    with suppress(OSError):
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            os.fchmod(number, 0o600)
+            json.dump({"systems": systems}, file, indent=2, default=str)
 
 
 def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> tuple[providers.Provider, Http]:

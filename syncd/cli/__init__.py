@@ -38,7 +38,7 @@ front.places = {
     "clients": "look:clients",
     "show": "look:show",
     "records": "look:records",
-    "links": "look:links",
+    "links": "matching:links",
     "conflicts": "status:conflicts",
     "resolve": "act:resolve",
     "holds": "status:holds",

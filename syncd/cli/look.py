@@ -1,4 +1,4 @@
-"""What is there: clients, one client with all sides, the mirror, links."""
+"""What is there: clients, one client with all sides, the mirror."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 
 from syncd import report
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, locate, opened, options, scene, usage
-from syncd.cli.status import listed, print_listing, show_conflict, show_hold, show_writes
+from syncd.cli.frame import DONE, Call, locate, options, scene, usage
+from syncd.cli.status import listed, print_listing, show_conflict, show_writes
 from syncd.core.model import FIELDS
-from syncd.store import ClientState, HoldKind
+from syncd.store import ClientState
 from syncd.tenant import open_tenant
 
 MARKS: Final[Mapping[str, str]] = {"equal": "=", "equivalent": "~", "differs": "!", "unknown": ""}
@@ -166,50 +166,6 @@ def _show_records(rows: Iterable[Mapping[str, Any]]) -> None:
                 row["state"],
                 *(row["fields"].get(name) or "" for name in ("name", "email")),
                 f"{row['changed_at']:%m-%d %H:%M}",
-            )
-            for row in rows
-        ),
-    )
-
-
-@click.command()
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The links of at most so many clients.")
-@options
-def links(call: Call, limit: int | None) -> int:
-    r"""List which record belongs to which client and why, and the proposals that wait.
-
-    A proposal is a hold: accept it with `syncd release HOLD`, refuse it for ever with `syncd refuse HOLD`.
-
-    \b
-    Example: syncd links --tenant acme
-    """
-    found = scene(call)
-    proposals: list[report.Document] = []
-    for tenant in found.tenants:
-        with opened(found.service, tenant) as store:
-            proposals.extend(report.holds(store, tenant.name, kinds=(HoldKind.LINK, HoldKind.MERGE)))
-    items = listed(found, lambda store, tenant: report.links(store, tenant, limit=limit))
-    if call.json:
-        rest = {"proposals": proposals, **({"problems": found.problems} if found.broken else {})}
-        output.stream("links", items, rest)
-        return found.exit(DONE)
-    code = print_listing(call, found, "links", items, _show_links)
-    if proposals:
-        output.say(
-            f"{output.counted(len(proposals), 'proposal')}: accept with `syncd release HOLD`, refuse with `syncd refuse HOLD`"
-        )
-    for hold in proposals:
-        show_hold(hold)
-    return code
-
-
-def _show_links(rows: Iterable[Mapping[str, Any]]) -> None:
-    output.table(
-        ("client", "tenant", "system", "record", "state", "matched by", "linked"),
-        (
-            (
-                *(row[name] for name in ("client", "tenant", "system", "external_id", "state", "matched_by")),
-                row["linked_at"],
             )
             for row in rows
         ),

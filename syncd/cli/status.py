@@ -22,6 +22,9 @@ ITEMS_SHOWN: Final = 10
 ROWS_SHOWN: Final = 1000
 """Of a listing, in text; --json has all."""
 
+_EXPLAINING: Final = frozenset({"situation", "score", "reasons", "evidence"})
+"""Keys of an item that are the same for every item of a proposal."""
+
 Lister = Callable[[Store, str], Iterable[report.Document]]
 
 
@@ -223,11 +226,26 @@ def show_hold(row: Mapping[str, Any], *, err: bool = False) -> None:
     tell(f"{row['hold']}  {where}  {row['kind']}{state}  since {output.shown(row['since'])}")
     tell(f"    {row['reason']}")
     for item in row["items"][:ITEMS_SHOWN]:
-        tell(f"    - {_situations(item) if row['kind'] == HoldKind.FIRST_RUN else output.shown(item)}")
+        tell(f"    - {_situations(item) if row['kind'] == HoldKind.FIRST_RUN else output.shown(_bare(item))}")
     if len(row["items"]) > ITEMS_SHOWN:
         tell(f"    ... and {len(row['items']) - ITEMS_SHOWN} more (--json lists all {len(row['items'])})")
     if row["kind"] == HoldKind.FIRST_RUN and row["state"] == "open":
-        tell("    `syncd links` shows every link and proposal, `syncd plan` every write that would follow")
+        tell(
+            "    `syncd links --report` shows more of it, `syncd links` every link and proposal, `syncd plan` every write that would follow"
+        )
+    if row["items"]:
+        show_evidence(row["items"][0].get("evidence", ()), tell)
+
+
+def show_evidence(evidence: Iterable[Mapping[str, Any]], tell: Callable[[str], None]) -> None:
+    """A score field by field: what was seen, and the log-odds that it added."""
+    for one in evidence:
+        tell(f"      {one['weight']:>7}  {one['field']}: {one['seen']}")
+
+
+def _bare(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item of a hold is about, without what explains the hold as a whole."""
+    return {key: value for key, value in item.items() if key not in _EXPLAINING}
 
 
 def _situations(item: Mapping[str, Any]) -> str:
@@ -235,7 +253,7 @@ def _situations(item: Mapping[str, Any]) -> str:
     records = output.counted(item["records"], "record")
     return (
         f"{item['system']}: {records}: {item['linked']} linked with other systems, {item['new']} only there, "
-        f"{item['proposed']} with a proposal that waits"
+        f"{item['proposed']} with a proposal that waits, {item.get('ambiguous', 0)} ambiguous"
     )
 
 

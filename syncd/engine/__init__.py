@@ -21,7 +21,7 @@ from syncd.engine.automatic import is_merge_brake, merge_certain
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
-from syncd.engine.first_run import first_run
+from syncd.engine.first_run import REPORTED, first_run
 from syncd.engine.linking import link_records, settle_proposals
 from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
@@ -129,6 +129,7 @@ class Engine:
         sleep: Callable[[float], None],
         stopped: Callable[[], bool] = lambda: False,
         parallel: bool = True,
+        keep_report: Callable[[list[dict[str, Any]]], None] = lambda _report: None,
     ) -> None:
         self.policy = policy
         self.store = store
@@ -139,6 +140,7 @@ class Engine:
         self.systems: dict[str, System] = {
             each.name: System(each, providers[each.name], policy.context, policy.matching) for each in policy.systems
         }
+        self._keep_report = keep_report
         self._recovered = False
 
     def cycle(
@@ -346,6 +348,9 @@ class Engine:
                 waiting = len(tx.holds(HoldState.OPEN))
                 released = first_run(tx, self._scope(cycle, blocked))
                 total.holds += len(tx.holds(HoldState.OPEN)) - waiting
+                made = tx.audit(cycle=cycle, kind=REPORTED, limit=1)
+            for row in made:
+                self._keep_report(row.payload["systems"])
             if released:
                 total.add(reconcile(transactions, replace(scope, held_clients=held_clients)))
         if released or not frozen:

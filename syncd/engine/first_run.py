@@ -19,7 +19,7 @@ SITUATIONS = ("linked", "proposed", "ambiguous", "new")
 """With others; perhaps with others, a person decides; joined by strong evidence that something contradicts; in this system only."""
 
 REPORTED = "first_run_report"
-"""The audit row that keeps the report for ever."""
+"""The audit row that keeps the report."""
 
 PAGE = 500
 

@@ -1,5 +1,7 @@
 """`python -m tests.benchmarks`, which is `make bench`: syncd beside loops by hand, and peers where they are installed.
 
+`python -m tests.benchmarks matching` measures matching alone and renews its section of the page; see `matching.py`.
+
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
 a quarter of BENCH_CLIENTS), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
 such as `dlt[sqlalchemy]`; a peer whose import fails is left out), BENCH_WRITE (where to write the page, docs/benchmarks.md).
@@ -21,10 +23,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from tests.benchmarks import matching
 from tests.benchmarks.page import page_of
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
+PAGE: Final = Path(os.environ.get("BENCH_WRITE", str(ROOT / "docs" / "benchmarks.md")))
 PHASES: Final = ("first", "again", "churn")
 FLOORS: Final = ("floor-page", "floor-record")
 
@@ -122,8 +126,16 @@ def main() -> None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}
     text = page_of(figures, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
+    write(f"{text}\n{matching.section()}")
+
+
+def write(text: str) -> None:
+    """Print the page and keep it."""
     print(text)  # noqa: T201 - it is what was asked for
-    Path(os.environ.get("BENCH_WRITE", str(ROOT / "docs" / "benchmarks.md"))).write_text(text, encoding="utf-8")
+    PAGE.write_text(text, encoding="utf-8")
 
 
-main()
+if sys.argv[1:] == ["matching"]:
+    write(matching.renewed(PAGE.read_text(encoding="utf-8"), matching.section()))
+else:
+    main()
