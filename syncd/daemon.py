@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from syncd import log, systemd
 from syncd.config import ServiceConfig, TenantConfig, fingerprint, load
 from syncd.engine import CycleReport
 from syncd.engine.retention import purge
-from syncd.errors import ConfigError, Fenced, StoreError, SyncdError
+from syncd.errors import ConfigError, Fenced, StoreError, SyncdError, UsageError
 from syncd.tenant import Tenant, open_tenant
 
 DRAIN_SECONDS: Final = 10.0
@@ -48,6 +49,7 @@ class Lane:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._due: set[str] = set()
+        self._errands: list[tuple[Callable[[Tenant], Any], Future[Any]]] = []
         self._guard = threading.Lock()
         self.ready = False
         self._thread = threading.Thread(target=self._run, name=f"tenant-{config.name}", daemon=True)
@@ -61,6 +63,14 @@ class Lane:
         with self._guard:
             self._due.add(system)
         self._wake.set()
+
+    def between(self, errand: Callable[[Tenant], Any]) -> Future[Any]:
+        """Have something done with the tenant between two cycles; the future has what comes of it, also where nothing can."""
+        future: Future[Any] = Future()
+        with self._guard:
+            self._errands.append((errand, future))
+        self._wake.set()
+        return future
 
     def stop(self) -> None:
         """Begin to end: no new cycle, no new write."""
@@ -91,7 +101,9 @@ class Lane:
                 except Exception:  # noqa: BLE001 - the last door of a lane: it dies loudly, the other tenants go on
                     _log.exception("crashed")
                 self.ready = False
+                self._give_errands_up()
                 self._stop.wait(RESTART_SECONDS)
+            self._give_errands_up()
 
     def _work(self) -> None:
         with open_tenant(self.service, self.config, stop=self._stop) as tenant, tenant.working() as remember:
@@ -107,6 +119,24 @@ class Lane:
                     self.ready = True
                     purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
                     self._look_on(tenant, report)
+                if not self._stop.is_set():
+                    self._run_errands(tenant)
+
+    def _run_errands(self, tenant: Tenant) -> None:
+        """Do what was asked for meanwhile; what goes wrong is for whoever asked."""
+        with self._guard:
+            errands, self._errands = self._errands, []
+        for errand, future in errands:
+            try:
+                future.set_result(errand(tenant))
+            except Exception as error:  # noqa: BLE001 - it is told to whoever waits for it
+                future.set_exception(error)
+
+    def _give_errands_up(self) -> None:
+        with self._guard:
+            errands, self._errands = self._errands, []
+        for _, future in errands:
+            future.set_exception(StoreError(f"tenant {self.config.name} stopped working before this was done"))
 
     def _look_on(self, tenant: Tenant, report: CycleReport) -> None:
         """Hand the cycle to those who look on; their faults stop nothing."""
@@ -231,6 +261,13 @@ class Daemon:
         self.slow = [name for name, lane in self.lanes.items() if not lane.join(_left(deadline))]
         _log.info("service_stopped", slow=self.slow)
         return 0
+
+    def between(self, tenant: str, errand: Callable[[Tenant], Any]) -> Future[Any]:
+        """Have something done with a tenant between two of its cycles. UsageError where it is not at work."""
+        lane = self.lanes.get(tenant)
+        if lane is None or not lane.lives:
+            raise UsageError(f"tenant {tenant} is not at work")
+        return lane.between(errand)
 
     def health(self) -> dict[str, Any]:
         """What /healthz and /readyz tell: no names of clients, no secrets."""

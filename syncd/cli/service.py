@@ -6,9 +6,9 @@ import os
 
 import click
 
-from syncd import log, web
+from syncd import log, report, web
 from syncd.cli import output
-from syncd.cli.frame import Call, options
+from syncd.cli.frame import Call, error_document, now, options
 from syncd.config import find_folder, load
 from syncd.daemon import Daemon
 from syncd.engine import CycleReport
@@ -35,11 +35,14 @@ def run(call: Call) -> int:
     daemon = Daemon(folder, on_cycle=lambda tenant, cycle: look_on(tenant, cycle, metrics, notifier))
     notifier = Notifier(lambda tenant: tenant.service.notify)
     metrics = Metrics(daemon.health)
-    site = web.Site(folder, live=web.Live(breakers=metrics.shut)) if service.web_listen else None
+    live = web.Live(plan=lambda tenant: _planned(daemon, tenant), breakers=metrics.shut)
+    site = web.Site(folder, live=live) if service.web_listen else None
     app = web.application(daemon.health, metrics, site)
     server = web.Server(service.web_listen, app) if site is not None else None
     if server is not None and not server.start():
         output.note(f"nothing listens on {service.web_listen}: it is taken or not allowed; syncing goes on")
+    if site is not None:
+        site.warm()
     try:
         code = daemon.run()
     finally:
@@ -59,3 +62,20 @@ def look_on(tenant: Tenant, cycle: CycleReport, metrics: Metrics, notifier: Noti
     now = gauges(tenant, cycle)
     metrics.observe(now)
     notifier.observe(tenant, now)
+
+
+def _planned(daemon: Daemon, tenant: str) -> web.Planned:
+    """Have a tenant's lane make a plan; what is returned gives it, None while it is in the making."""
+
+    def make(at_work: Tenant) -> report.Document:
+        return report.plan(at_work.name, at_work.policy.digest, at_work.engine.plan(), now())
+
+    future = daemon.between(tenant, make)
+
+    def ready() -> report.Document | None:
+        if not future.done():
+            return None
+        error = future.exception()
+        return {"error": error_document(error)} if error is not None else future.result()
+
+    return ready

@@ -27,9 +27,9 @@ from syncd import log
 from syncd.web import clients, cycles, deciding, entering, logbook, overview, rules
 from syncd.web.guard import Guard
 from syncd.web.metrics import Metrics
-from syncd.web.site import Live, Site
+from syncd.web.site import Live, Planned, Site
 
-__all__ = ["Live", "Server", "Site", "application"]
+__all__ = ["Live", "Planned", "Server", "Site", "application"]
 
 START_SECONDS: Final = 10.0
 

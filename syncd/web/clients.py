@@ -17,7 +17,7 @@ from syncd.report.acts import undone
 from syncd.report.history import history
 from syncd.report.trace import known_field, why
 from syncd.store import ClientState
-from syncd.web.overview import GLANCES, known
+from syncd.web.overview import known
 from syncd.web.show import field_order
 from syncd.web.site import Form, Missing, Site, actor_of, is_part
 
@@ -139,7 +139,7 @@ def undo_now(site: Site, request: Request, form: Form) -> Response:
         hand = Undo(whole.store, site.clock, session.actor)
         steps = hand.undo(what, whole.engine.systems, whole.policy.context)
     site.audit(session, name, f"undo {what}")
-    GLANCES.forget(name)
+    site.glances.forget(name)
     return site.page(request, "undo.html", tenant=name, undo=undone(name, what, steps), done=True)
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from syncd import report
+from syncd.errors import UsageError
 from syncd.report import figures
 from syncd.report.flow import flow
 from syncd.store import OPEN_WRITES, Store
 from syncd.web.overview import known
-from syncd.web.site import Form, Missing, Site, actor_of, back
+from syncd.web.site import Asked, Form, Missing, Site, actor_of, back
 
 PAGE_CYCLES: Final = 50
 WRITES_SHOWN: Final = 200
+PATIENCE: Final = timedelta(minutes=30)
+"""After which a plan in the making may be asked for again."""
 ROW_HEIGHT: Final = 34
 COLUMNS: Final = (150, 430, 710)
 """The right edge of the sources, the middle of the fields and the left edge of the targets, in the map's own units."""
@@ -73,33 +75,6 @@ def _writes(store: Store, tenant: str, cycle: str) -> tuple[list[report.Document
     return shown, len(rows)
 
 
-class Plans:
-    """The last plan that was asked for, by tenant: in the making, made, or failed."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._asked: dict[str, tuple[Callable[[], report.Document | None], Any]] = {}
-
-    def ask(self, name: str, site: Site) -> None:
-        """Have a plan made, unless one is in the making."""
-        if site.live.plan is None:
-            return
-        with self._guard:
-            if name not in self._asked or self.look(name)[0] != "making":
-                self._asked[name] = (site.live.plan(name), site.clock())
-
-    def look(self, name: str) -> tuple[str, report.Document | None, Any]:
-        """("none" | "making" | "made", the plan, when it was asked for)."""
-        if name not in self._asked:
-            return "none", None, None
-        ready, at = self._asked[name]
-        document = ready()
-        return ("making" if document is None else "made"), document, at
-
-
-PLANS: Final = Plans()
-
-
 def plan(site: Site, request: Request) -> Response:
     """GET /t/TENANT/plan: what is in the outbox, and the plan that somebody asked for."""
     name = known(site, request)
@@ -108,7 +83,8 @@ def plan(site: Site, request: Request) -> Response:
     waiting = [
         {**report.write_document(name, row), "before": row.before, "after": row.fields} for row in rows[:WRITES_SHOWN]
     ]
-    state, document, at = PLANS.look(name)
+    asked = site.plans.get(name)
+    document = asked.ready() if asked is not None else None
     return site.page(
         request,
         "plan.html",
@@ -116,9 +92,9 @@ def plan(site: Site, request: Request) -> Response:
         waiting=waiting,
         more=len(rows) > WRITES_SHOWN,
         can_plan=site.live.plan is not None,
-        state=state,
+        state="none" if asked is None else "making" if document is None else "made",
         plan=document,
-        asked_at=at,
+        asked_at=asked.at if asked is not None else None,
         shown=WRITES_SHOWN,
     )
 
@@ -127,8 +103,12 @@ def make_plan(site: Site, request: Request, form: Form) -> Response:
     """POST /t/TENANT/plan: have the service read every system and decide, without sending anything."""
     del form
     name = known(site, request)
-    PLANS.ask(name, site)
-    site.audit(actor_of(request), name, "plan")
+    asked = site.plans.get(name)
+    if site.live.plan is None:
+        raise UsageError("no service runs in this process that could make a plan")
+    if asked is None or asked.ready() is not None or site.clock() - asked.at > PATIENCE:
+        site.plans[name] = Asked(site.live.plan(name), site.clock())
+        site.audit(actor_of(request), name, "plan")
     return back(f"/t/{name}/plan")
 
 

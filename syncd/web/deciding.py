@@ -22,7 +22,7 @@ from syncd.errors import SyncdError, UsageError
 from syncd.report import inbox as inbox_report
 from syncd.store import Store
 from syncd.web.access import Session
-from syncd.web.overview import GLANCES, known
+from syncd.web.overview import PAGE_SECONDS, known
 from syncd.web.site import Form, Missing, Site, actor_of, back, is_part
 
 PAGE_ENTRIES: Final = 25
@@ -147,7 +147,7 @@ def _page(
 
 def _counts(site: Site, tenants: list[str]) -> dict[str, int]:
     sums = dict.fromkeys(inbox_report.KINDS, 0)
-    for row in GLANCES.look(site, tenants) if len(tenants) > 1 else _exact(site, tenants):
+    for row in site.glances.look(tenants, PAGE_SECONDS) if len(tenants) > 1 else _exact(site, tenants):
         for kind, count in row.get("waiting", {}).items():
             sums[kind] += count
     return sums
@@ -238,7 +238,7 @@ def _carry_out(
         decision.carry_out(site.hand(session, entry["tenant"], store), entry)
     except UsageError as error:
         return str(error)
-    GLANCES.forget(entry["tenant"])
+    site.glances.forget(entry["tenant"])
     site.audit(session, entry["tenant"], f"{decision.do} {entry['entry']}")
     return None
 

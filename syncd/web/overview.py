@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -12,18 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from syncd import report
-from syncd.config import TenantConfig
-from syncd.errors import StoreError
 from syncd.report import figures
 from syncd.report.inbox import KINDS
+from syncd.web.glances import modes
 from syncd.web.site import Missing, Site, is_part
-from syncd.web.tenants import absent
 
-FRESH_SECONDS: Final = 2.0
-"""How old what the first page tells of a tenant may be."""
-
-READ_SECONDS: Final = 0.12
-"""How long one request reads tenants; those it does not come to are told as they were, with their time."""
+PAGE_SECONDS: Final = 0.05
+"""How long a whole page reads tenants before it is shown; those it does not come to are told as they were."""
+PART_SECONDS: Final = 0.25
+"""The same for what is asked for while somebody looks at the page already."""
 
 SPANS: Final[Mapping[str, tuple[timedelta, int]]] = {
     "1h": (timedelta(hours=1), 60),
@@ -34,62 +29,10 @@ SPANS: Final[Mapping[str, tuple[timedelta, int]]] = {
 """Name -> (length, pieces) of the time that the plots show."""
 
 
-class Glances:
-    """What was last read of each tenant, and when; the oldest is read first."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._known: dict[str, tuple[float, report.Document]] = {}
-
-    def look(self, site: Site, names: list[str]) -> list[report.Document]:
-        """A document per tenant: what `figures.glance` tells, or only its name and why there is no more."""
-        deadline = time.monotonic() + READ_SECONDS
-        if self._guard.acquire(
-            blocking=False
-        ):  # somebody else's request is reading already: then what there is will do
-            try:
-                known = {name: self._known[name] for name in names if name in self._known}
-                for name in sorted(names, key=lambda name: known[name][0] if name in known else 0.0):
-                    now = time.monotonic()
-                    if now > deadline:
-                        break
-                    if name not in known or now - known[name][0] > FRESH_SECONDS:
-                        known[name] = (now, _glance(site, name))
-                self._known = known
-            finally:
-                self._guard.release()
-        blank: report.Document = {"note": "not read yet", "systems": [], "waiting_total": 0, "read_at": None}
-        return [self._known.get(name, (0.0, {"tenant": name, **blank}))[1] for name in names]
-
-    def forget(self, name: str) -> None:
-        """Something was decided there: read it anew."""
-        known = dict(self._known)
-        known.pop(name, None)
-        self._known = known
-
-
-def _glance(site: Site, name: str) -> report.Document:
-    try:
-        with site.tenants.store(name) as store:
-            found = figures.glance(store, name, modes(site.tenants.config(name)))
-            return {**found, "note": None, "read_at": site.clock()}
-    except StoreError as error:
-        note = "no store yet: the first cycle makes it" if absent(error) else f"{error} ({error.code})"
-        return {"tenant": name, "note": note, "systems": [], "waiting_total": 0, "read_at": site.clock()}
-
-
-def modes(config: TenantConfig) -> dict[str, tuple[str, str]]:
-    """The systems of a tenant in the order of its file -> (provider, mode)."""
-    return {system.name: (system.provider, system.mode.value) for system in config.policy.systems}
-
-
-GLANCES: Final = Glances()
-
-
 def overview(site: Site, request: Request) -> Response:
     """GET /: every tenant, those whose files are broken too."""
     names = site.tenants.names()
-    rows = GLANCES.look(site, names)
+    rows = site.glances.look(names, PART_SECONDS if is_part(request) else PAGE_SECONDS)
     unread = sum(row["read_at"] is None for row in rows)
     template = "overview_part.html" if is_part(request) else "overview.html"
     rank = {"failing": 0, "paused": 1, "never": 2, "ok": 3}

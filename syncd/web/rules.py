@@ -14,7 +14,7 @@ from syncd.core.model import UNITS, Rule
 from syncd.errors import UsageError
 from syncd.report import inbox as inbox_report
 from syncd.report.foresight import foresee
-from syncd.web.overview import GLANCES, known
+from syncd.web.overview import known
 from syncd.web.site import Form, Missing, Site, actor_of, back
 
 
@@ -91,6 +91,6 @@ def make_rule(site: Site, request: Request, form: Form) -> Response:
             site.hand(session, name, store).resolve(conflict, take=take)
             site.audit(session, name, f"resolve {conflict}")
     site.tenants.look()
-    GLANCES.forget(name)
+    site.glances.forget(name)
     told = f"{unit} goes by the rule {chosen.value} from the next cycle on."
     return back(f"/t/{name}/inbox?{urlencode({'done': told})}")

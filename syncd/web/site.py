@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
@@ -28,6 +29,7 @@ from syncd.report import Document
 from syncd.store import Store, utc_now
 from syncd.web import show
 from syncd.web.access import Session, Sessions, Throttle, Tokens
+from syncd.web.glances import Glances
 from syncd.web.guard import Address
 from syncd.web.tenants import Tenants, absent
 
@@ -59,6 +61,10 @@ class Form:
         return self.texts.get(name, ())
 
 
+Planned: TypeAlias = Callable[[], Document | None]
+"""Gives a plan that was asked for; None while it is in the making."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """What only the running service knows. plan: has a tenant's lane make a plan; None where no service runs.
@@ -66,8 +72,16 @@ class Live:
     breakers: tenant -> system -> whether it is left alone for a while because it failed repeatedly.
     """
 
-    plan: Callable[[str], Callable[[], Document | None]] | None = None
+    plan: Callable[[str], Planned] | None = None
     breakers: Callable[[str], Mapping[str, str]] = field(default=lambda _tenant: {})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A plan that somebody asked for, and when."""
+
+    ready: Planned
+    at: datetime
 
 
 class Site:
@@ -84,6 +98,8 @@ class Site:
         self.clock = clock
         self.secret = secrets.token_bytes(32)
         self.files = _files()
+        self.glances = Glances(self.tenants, clock)
+        self.plans: dict[str, Asked] = {}
 
     @cached_property
     def templates(self) -> Environment:
@@ -184,6 +200,18 @@ class Site:
     def audit(self, session: Session, tenant: str, command: str) -> None:
         """Tell the log that a person did something; the store's audit trail has it already."""
         _log.info("operator_act", tenant=tenant, actor=session.actor, command=command)
+
+    def warm(self) -> threading.Thread:
+        """Read the templates and every tenant once in a thread, so that whoever comes first need not wait for that."""
+
+        def read() -> None:
+            for name in self.templates.list_templates():
+                self.templates.get_template(name)
+            self.glances.warm()
+
+        thread = threading.Thread(target=read, name="web-warm", daemon=True)
+        thread.start()
+        return thread
 
     def close(self) -> None:
         """Close the stores."""
