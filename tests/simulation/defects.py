@@ -55,12 +55,6 @@ DEFECTS = (
         "            if lane:\n                bases[unit] = Base(shown",
     ),
     Defect(
-        "the base moves to what was sent, not to what was read",
-        "engine/push.py",
-        "bases[unit] = Base(shown, agreed, base.seen, now, writes)",
-        "bases[unit] = Base(agreed, agreed, base.seen, now, writes)",
-    ),
-    Defect(
         "a created record starts without what was agreed",
         "engine/push.py",
         "            bases[unit] = Base(seen=shown, agreed=agreed)\n",
@@ -71,18 +65,6 @@ DEFECTS = (
         "engine/push.py",
         "            bases[unit] = baseline(lane.system.provider.project(unit, agreed, golden), shown, agreed)",
         "            bases[unit] = Base(seen=shown, agreed=agreed)",
-    ),
-    Defect(
-        "an answer that was lost is forgotten",
-        "engine/push.py",
-        "        if isinstance(error, UnknownOutcome):\n",
-        "        if error is None:\n",
-    ),
-    Defect(
-        "a refused write is dropped without a word",
-        "engine/push.py",
-        "changed = replace(row, state=WriteState.PARKED, error=said)\n            case _:",
-        "changed = replace(row, state=WriteState.DONE, error=said)\n            case _:",
     ),
     Defect(
         "a deleted record stays linked",
@@ -103,12 +85,6 @@ DEFECTS = (
         "    return [] and [record",
     ),
     Defect(
-        "the first of several look-alikes is taken for ours",
-        "engine/settling.py",
-        "    if len(ours) == 1:",
-        "    if ours:",
-    ),
-    Defect(
         "records that may be ours are correlated before that is settled",
         "engine/settling.py",
         "                reserved.update(",
@@ -119,12 +95,6 @@ DEFECTS = (
         "engine/settling.py",
         "if all(_shows(system, record.fields, row.fields).values())]",
         "if record]",
-    ),
-    Defect(
-        "an older observation replaces a newer one",
-        "engine/observe.py",
-        "        if old is not None and old.observed_at > asked_at:\n",
-        "        if old is None and asked_at is None:\n",
     ),
     Defect(
         "a listing that lags behind is believed",
@@ -141,20 +111,14 @@ DEFECTS = (
     Defect(
         "what was not listed is gone, without asking for it",
         "engine/pull.py",
-        "            listed = system.provider.fetch(external_id)\n        except Gone:\n            gone",
-        "            raise Gone(external_id)\n        except Gone:\n            gone",
+        "            listed = system.provider.fetch(external_id)\n        except Gone as answer:",
+        "            raise Gone(external_id)\n        except Gone as answer:",
     ),
     Defect(
         "another account is not noticed",
         "engine/pull.py",
         "    if account is not None and row.account != account:",
         "    if account is None:",
-    ),
-    Defect(
-        "a delete wins over an edit",
-        "engine/deletes.py",
-        '        elif edited := _edited_since(tx, bundle, row, seen_in.get(row.walk or "")):',
-        '        elif edited := _edited_since(tx, bundle, row, seen_in.get(row.walk or ""))[:0]:',
     ),
     Defect(
         "a delete is never passed on",
@@ -173,18 +137,6 @@ DEFECTS = (
         "engine/brakes.py",
         "        barred.update((client, unit, system) for client, unit, _ in whole)",
         '        barred.update((client, unit, "") for client, unit, _ in whole)',
-    ),
-    Defect(
-        "a released set lets later changes through as well",
-        "engine/brakes.py",
-        "    for hold in tx.holds(HoldState.RELEASED):\n        if is_edit_brake(hold):",
-        "    for hold in tx.holds(HoldState.RELEASED):\n        if not is_edit_brake(hold):",
-    ),
-    Defect(
-        "the base remembers golden in the form of the system",
-        "engine/decide.py",
-        "            new = replace(new, seen=mirror, agreed=decision.value)",
-        "            new = replace(new, seen=mirror, agreed=mirror)",
     ),
     Defect(
         "a losing value counts as agreed",
@@ -229,12 +181,6 @@ DEFECTS = (
         '    if unit == "" and (refusals :=',
     ),
     Defect(
-        "a cut form replaces the full value",
-        "core/merge.py",
-        "            merged[part] = old[part] if kept else edited[part]",
-        "            merged[part] = edited[part]",
-    ),
-    Defect(
         "an edit that would cut a value is let through",
         "core/merge.py",
         "    if any(_shortens(side) for side in strong):",
@@ -265,12 +211,6 @@ DEFECTS = (
         '    if held is None or held.state == "gone":\n        return _place_absent',
     ),
     Defect(
-        "a held field is written",
-        "core/plan.py",
-        "        if decision.unit in wish.held_units and",
-        "        if decision.unit is None and",
-    ),
-    Defect(
         "fields are written where the tenant forbids it",
         "core/plan.py",
         "    return targets is None or target.name in targets",
@@ -287,12 +227,6 @@ DEFECTS = (
         "engine/planning.py",
         '        case "delete" if system.provider.capabilities.delete',
         '        case "archive" if system.provider.capabilities.delete',
-    ),
-    Defect(
-        "clients that wait for a person are created elsewhere",
-        "core/plan.py",
-        "    if wish.held is not None:",
-        "    if wish.policies is None:",
     ),
     Defect(
         "every record is a client of its own",
