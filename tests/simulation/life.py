@@ -246,7 +246,12 @@ class Life:
             for item in hold.items if hold.kind is HoldKind.BRAKE and hold.state is HoldState.OPEN else ():
                 if item["field"] not in ("email", "phone", "details", "payment_terms_days") or item["value"] is None:
                     continue
-                if tx.client(item["client"]).fields.get(item["field"]) == item["value"]:
+                elsewhere = [
+                    edit
+                    for edit in self.oracle.edits
+                    if edit.unit == item["field"] and edit.system != item["system"] and edit.value == item["value"]
+                ]
+                if not elsewhere and tx.client(item["client"]).fields.get(item["field"]) == item["value"]:
                     message = f"{hold.hold} holds {item['field']} of {item['client']} back, and golden has it: {item}"
                     raise Violation(message)
         asked = [hold for hold in holds if hold.kind is HoldKind.LOSSY]
