@@ -111,7 +111,7 @@ def make_engine(task: Task, store: Store, systems: int) -> Engine:
                 insecure_loopback=True,
                 options={"company_id": number, "token": "bench"},
             )
-        )
+        )[0]
         for number, name in enumerate(names, 1)
     }
     return Engine(policy, store, providers, clock=utc_now, sleep=time.sleep)

@@ -33,6 +33,15 @@ def told(value: Shown) -> str:
     return repr(sorted(value.items())) if isinstance(value, Mapping) else repr(value)
 
 
+def may_be_a_form(shown: Shown, value: Shown) -> bool:
+    """Whether a system that cuts or re-cases texts could show a value so; of an address every part."""
+    if isinstance(shown, Mapping) and isinstance(value, Mapping):
+        return all(may_be_a_form(shown.get(part), value.get(part)) for part in shown)
+    if isinstance(shown, str) and isinstance(value, str):
+        return bool(shown) and value.casefold().startswith(shown.casefold())
+    return shown == value
+
+
 class Judge:
     """Judges one life; `judge` raises the first Violation."""
 
@@ -273,8 +282,8 @@ class Judge:
             return
         if unit == "email":
             wanted, shown = alike(wanted), alike(shown)
-        if self.life.plan.has("ignored_writes") and told(wanted).casefold() == told(shown).casefold():
-            return  # an ignored write cannot be told from a system that spells by itself
+        if self.life.plan.has("ignored_writes") and may_be_a_form(shown, golden):
+            return  # an ignored write cannot be told from a system that cuts or spells by itself
         if plain(unit, wanted) != plain(unit, shown) and not (unit == "archived" and not wanted and not shown):
             self._fail(f"{unit} of {identifier} (client {client}) is {golden!r}; {name}/{external_id} shows {shown!r}")
 
