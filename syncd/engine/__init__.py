@@ -21,7 +21,7 @@ from syncd.engine.automatic import is_merge_brake, merge_certain
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
-from syncd.engine.first_run import REPORTED, first_run
+from syncd.engine.first_run import REPORTED, first_run, why_frozen
 from syncd.engine.linking import link_records, settle_proposals
 from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
@@ -366,16 +366,8 @@ class Engine:
         return total
 
     def _frozen(self) -> str | None:
-        """Why nothing is written outward yet: the first run's report waits to be made or to be released."""
         with self.store.reading() as tx:
-            state = tx.get_meta("first_run")
-        match state:
-            case "released":
-                return None
-            case "waiting":
-                return "the first-run report waits to be released"
-            case _:
-                return "the first-run report is not made yet: not every system was read completely"
+            return why_frozen(tx)
 
     def _scope(self, cycle: str, blocked: Mapping[str, str]) -> Scope:
         with self.store.reading() as tx:

@@ -43,6 +43,17 @@ def first_run(tx: Tx, scope: Scope) -> bool:
     return False
 
 
+def why_frozen(tx: Tx) -> str | None:
+    """Why nothing is written outward yet: the first run's report waits to be made or to be released."""
+    match tx.get_meta("first_run"):
+        case "released":
+            return None
+        case "waiting":
+            return "the first-run report waits to be released"
+        case _:
+            return "the first-run report is not made yet: not every system was read completely"
+
+
 def report_links(tx: Tx, scope: Scope) -> list[dict[str, Any]]:
     """Per system: records, how many are in each situation, by what evidence they were linked, and samples of each."""
     held = _held(tx)
