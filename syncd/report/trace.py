@@ -107,7 +107,7 @@ def _field(tx: Tx, tenant: str, unit: str, known: _Known, systems: Mapping[str, 
     value = unit_value(client.fields, unit)
     changes = [change for change in known.changes if change.unit == unit]
     cause = changes[-1] if changes else None
-    conflicts = [row for row in known.conflicts if row.unit == unit]
+    conflicts = [row for row in known.conflicts if row.unit == unit or row.unit.startswith(f"{unit}.")]
     writes = [row for row in known.writes if not row.fields.keys().isdisjoint(parts_of(unit))]
     recent = [row for row in writes if cause is None or row.since >= cause.at or row.state in OPEN_WRITES]
     return {

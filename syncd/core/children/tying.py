@@ -145,7 +145,8 @@ def _tie_alike(work: _Work, roster: Roster) -> None:
                     wanted.setdefault(mark, []).append(element)
         shown: dict[Hashable, list[Contact]] = {}
         for each in untied:
-            shown.setdefault(work.mail(each.get("email")) if by_mail else work.person(each), []).append(each)
+            told = _in_full(roster, each)
+            shown.setdefault(work.mail(told.get("email")) if by_mail else work.person(told), []).append(each)
         for mark, contacts in shown.items():
             found = wanted.get(mark, [])
             if mark is not None and len(contacts) == 1 and len(found) == 1:
@@ -164,8 +165,14 @@ def _values(work: _Work, roster: Roster) -> dict[str, list[Contact]]:
         for element, held in work.live(other).items():
             contact = other.by_id(held.contact)
             if contact is not None and (element in work.tied.new or element in work.tied.buried):
-                told.setdefault(element, []).append(contact)
+                told.setdefault(element, []).append(_in_full(other, contact))
     return told
+
+
+def _in_full(roster: Roster, contact: Contact) -> Contact:
+    """A contact with the e-mail that the client carries for it there."""
+    carried = contact.get("primary") is True and "email" not in contact and roster.email is not UNKNOWN
+    return {**contact, "email": roster.email} if carried and roster.email is not UNKNOWN else contact
 
 
 def _tie_rest(work: _Work, roster: Roster) -> None:
