@@ -106,6 +106,7 @@ class Snapshot:
     records: Mapping[int, Raw]
     hidden: Mapping[int, frozenset[str]]
     next_id: int
+    next_child: int = 1
 
 
 class World:
@@ -168,13 +169,14 @@ class World:
     def snapshot(self) -> Snapshot:
         """The present state, to return to."""
         with self._lock:
-            return Snapshot(deepcopy(self._records), dict(self._hidden), self._next_id)
+            return Snapshot(deepcopy(self._records), dict(self._hidden), self._next_id, self._next_child)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Return to an earlier state."""
         with self._lock:
             self._records = deepcopy(dict(snapshot.records))
             self._hidden, self._next_id = dict(snapshot.hidden), snapshot.next_id
+            self._next_child = max(self._next_child, snapshot.next_child)
 
     # -- what connections do ---------------------------------------------------------------------------------------
 

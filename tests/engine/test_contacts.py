@@ -6,10 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from syncd.core.model import FieldPolicy, Rule
-from syncd.providers.memory import EVERY_FIELD, Profile
+from syncd.core.model import Context, FieldPolicy, Rule
+from syncd.engine.systems import System
+from syncd.engine.undo import Undo
+from syncd.providers import Settings
+from syncd.providers.memory import EVERY_FIELD, Memory, Profile
 from syncd.store import ConflictKind, ConflictStatus
 from tests.engine.rig import Rig, make_rig, writes
+from tests.engine.test_trail import assert_complete
+
+CONTEXT = Context("FR", "fr-FR")
 
 ACME = {"name": "ACME", "registration_number": "552100554"}
 ANNA = {"given_name": "Anna", "family_name": "Kern", "email": "anna@acme.fr", "phone": "+33 1 42 60 00 01"}
@@ -270,4 +276,74 @@ def test_notes_are_only_ever_added(tmp_path: Path) -> None:
     assert [each["text"] for each in rig.worlds["a"].record("1")["notes"]] == ["Calls at one", "From b"]  # type: ignore[index,union-attr]
     (client,) = rig.clients()
     assert client.fields["notes"] == ["Calls at noon", "Likes mail", "From b"]
+    assert writes(rig.cycle()) == 0
+
+
+def test_the_trail_tells_contacts_and_notes(tmp_path: Path) -> None:
+    """Additions, edits, removals, conflicts and a person's decisions about contacts come back from the audit trail."""
+    rig = two(tmp_path, ANNA, BOB)
+    change(rig, "a", "bob@acme.fr", title="CEO")
+    change(rig, "b", "bob@acme.fr", title="CTO")
+    rig.worlds["b"].edit("1", notes=["From b"])
+    rig.settle()
+    assert_complete(rig)
+    (conflict,) = rig.conflicts()
+    rig.operate().resolve(conflict.conflict, take="b")
+    assert_complete(rig)
+    remove(rig, "a", "anna@acme.fr")
+    rig.settle()
+    (golden_record,) = assert_complete(rig).clients.values()
+    assert [each["email"] for each in golden_record.fields["contacts"]] == ["bob@acme.fr"]  # type: ignore[index,union-attr]
+    assert golden_record.fields["notes"] == ["From b"]
+
+
+def test_an_undo_takes_an_edit_of_a_contact_back(tmp_path: Path) -> None:
+    """Undoing the cycle of an edit writes the earlier value again; undoing an addition or a removal takes that back."""
+    rig = two(tmp_path, ANNA)
+    change(rig, "a", "anna@acme.fr", title="CEO")
+    rig.settle()
+    undo(rig, rig.reports[-2].cycle)
+    rig.settle()
+    assert [each.get("title") for each in (*contacts(rig, "a"), *contacts(rig, "b"))] == [None, None]
+    remove(rig, "a", "anna@acme.fr")
+    rig.settle()
+    undo(rig, rig.reports[-1].cycle)
+    rig.settle()
+    assert emails(rig, "a") == emails(rig, "b") == ["anna@acme.fr"]
+    assert writes(rig.cycle()) == 0
+
+
+def undo(rig: Rig, cycle: str) -> None:
+    """Take a cycle back, by hand."""
+    systems = {
+        each.name: System(
+            each, Memory(Settings(each.name, "memory", options={"world": rig.worlds[each.name].name})), CONTEXT
+        )
+        for each in rig.systems
+    }
+    store = rig.store()
+    Undo(store, rig.clock, "tester").undo(cycle, systems, CONTEXT)
+    store.close()
+
+
+def test_a_merge_keeps_every_contact_once(tmp_path: Path) -> None:
+    """Clients that become one hold the contacts of both, equal ones once, and every surviving record shows them."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.fr", contacts=[dict(ANNA)], notes=["one"])
+    rig.worlds["b"].add(
+        name="Durand", email="b@durand.fr", contacts=[{**ANNA, "title": "CEO"}, dict(BOB)], notes=["two"]
+    )
+    rig.settle()
+    first, second = (each.client for each in rig.clients())
+    rig.operate().merge(first, second)
+    rig.settle(12)
+    (survivor,) = [each for each in rig.clients() if each.merged_into is None]
+    held = {each["email"]: each for each in survivor.fields["contacts"]}  # type: ignore[index,union-attr,call-overload]
+    assert sorted(held) == ["anna@acme.fr", "bob@acme.fr"]
+    assert held["anna@acme.fr"]["title"] == "CEO"
+    assert sorted(survivor.fields["notes"]) == ["one", "two"]  # type: ignore[type-var,arg-type]
+    for name in ("a", "b"):
+        [alive] = [each for each in rig.worlds[name].ids() if rig.worlds[name].record(each)["archived"] is not True]
+        assert emails(rig, name, alive) == ["anna@acme.fr", "bob@acme.fr"]
+        assert sorted(each["text"] for each in rig.worlds[name].record(alive)["notes"]) == ["one", "two"]  # type: ignore[index,union-attr]
     assert writes(rig.cycle()) == 0
