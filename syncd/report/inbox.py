@@ -86,7 +86,8 @@ def _rows(tx: Tx, kinds: Collection[str], after: str, limit: int) -> Iterator[Ro
 
 
 def _about(tx: Tx, client: str) -> list[Row]:
-    holds: list[Row] = [row for row in tx.holds_of(client) if row.state is HoldState.OPEN]
+    held = (row for row in tx.holds_of(client) if row.state is HoldState.OPEN)
+    holds: list[Row] = [row for row in held if row.kind is not HoldKind.FIRST_RUN]  # it names clients as samples only
     return [*holds, *tx.conflicts(ConflictStatus.OPEN, client), *tx.writes((WriteState.PARKED,), client=client)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -98,15 +99,20 @@ def _contacts(document: report.Document, sides: list[report.Document]) -> list[r
     """Every contact of golden, with the systems whose record lists one of that address or name."""
     told = []
     for contact in document["fields"].get("contacts") or []:
-        keys = {str(contact.get(key)).casefold() for key in ("email", "family_name") if contact.get(key)}
+        keys = _keys(contact)
         places = [
             side["system"]
             for side in sides
             for other in side["fields"].get("contacts") or []
-            if keys & {str(other.get(key)).casefold() for key in ("email", "family_name") if other.get(key)}
+            if keys & _keys(other)
         ]
         told.append({**contact, "places": list(dict.fromkeys(places))})
     return told
+
+
+def _keys(contact: Mapping[str, Any]) -> set[str]:
+    """By what a contact is recognised on this page."""
+    return {str(contact[key]).casefold() for key in ("email", "name", "family_name") if contact.get(key)}
 
 
 def why_field(site: Site, request: Request) -> Response:
