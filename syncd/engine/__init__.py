@@ -232,19 +232,15 @@ class Engine:
             self._decide(lambda: _same(tx), cycle, walks, _blocked(walks), planning=True)
             writes = tx.writes([WriteState.WAITING])
             conflicts = [row for row in tx.conflicts() if row.conflict not in before]
-            links = [
-                {
-                    "client": link.client,
-                    "system": link.system,
-                    "external_id": link.external_id,
-                    "matched_by": link.matched_by,
-                }
-                for link in tx.links_since(began)
-            ]
+            told = ("client", "system", "external_id", "matched_by")
+            links = [{key: getattr(link, key) for key in told} for link in tx.links_since(began)]
             holds = tx.holds(HoldState.OPEN)
             seen = sights(tx, writes)
-        plan = digest([[row.system, row.client, row.action, row.fields] for row in writes])[:12]
-        return PlanReport(f"plan-{plan}", writes, conflicts, links, holds, sum(calls(row) for row in writes), seen)
+        plan = f"plan-{digest([[row.system, row.client, row.action, row.fields] for row in writes])[:12]}"
+        with self.store.writing() as tx:
+            if (row := tx.cycle(cycle)) is not None:
+                tx.put_cycle(replace(row, ended_at=self.clock(), summary={"plan": plan}))
+        return PlanReport(plan, writes, conflicts, links, holds, sum(calls(row) for row in writes), seen)
 
     def release(self, hold: str, actor: str) -> HoldRow:
         """See `syncd.engine.operate.Operator.release`."""

@@ -146,6 +146,7 @@ def cycle_page(store: Store, tenant: str, *, before: int | None = None, limit: i
             "started_at": row.started_at,
             "ended_at": row.ended_at,
             "seconds": (row.ended_at - row.started_at).total_seconds() if row.ended_at is not None else None,
+            "plan": row.summary.get("plan"),
             "systems": _systems(row.summary),
             "conflicts": row.summary.get("conflicts", 0),
             "holds": row.summary.get("holds", 0),

@@ -101,10 +101,7 @@ def _contacts(document: report.Document, sides: list[report.Document]) -> list[r
     for contact in document["fields"].get("contacts") or []:
         keys = _keys(contact)
         places = [
-            side["system"]
-            for side in sides
-            for other in side["fields"].get("contacts") or []
-            if keys & _keys(other)
+            side["system"] for side in sides for other in side["fields"].get("contacts") or [] if keys & _keys(other)
         ]
         told.append({**contact, "places": list(dict.fromkeys(places))})
     return told
