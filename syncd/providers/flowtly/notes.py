@@ -64,14 +64,16 @@ class Notes:
         return without_context(body)
 
     def add(self, client_id: str, client_iri: str, text: str) -> None:
-        """Add one note."""
+        """Add one note. Where its answer is lost, what was listed does not count any more."""
+        listed, self._of = self._of, None
         body = self._calls.create_note({"client": client_iri, "employee": self._employee, "note": text})
         made = identity(body.get("id")) if isinstance(body, dict) else None
         if made is None:
             message = "the answer to the creation is no note"
             raise UnknownOutcome(message, operation="POST client-notes", external_id=client_id)
-        if self._of is not None:
-            self._of.setdefault(client_id, []).append(made)
+        if listed is not None:
+            listed.setdefault(client_id, []).append(made)
+        self._of = listed
 
 
 def ordered(notes: list[Raw]) -> list[Raw]:
