@@ -39,6 +39,7 @@ front.places = {
     "show": "look:show",
     "records": "look:records",
     "links": "matching:links",
+    "calibrate": "matching:calibrate",
     "conflicts": "status:conflicts",
     "resolve": "act:resolve",
     "holds": "status:holds",

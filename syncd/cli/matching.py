@@ -13,7 +13,7 @@ from syncd import report
 from syncd.cli import output
 from syncd.cli.frame import DONE, Call, Scene, opened, options, scene, usage
 from syncd.cli.status import listed, print_listing, show_evidence, show_hold
-from syncd.report import matching
+from syncd.report import calibrating, matching
 from syncd.store import HoldKind
 
 _PERCENT = 100
@@ -207,3 +207,38 @@ def _show_report(document: Mapping[str, Any]) -> None:
             if shown:
                 output.say(f"  {row['system']}, {situation}: {', '.join(shown)}")
     output.say("  `syncd links` lists every proposal with its reasons, `syncd plan` every write that would follow")
+
+
+# ---------------------------------------------------------------- weights
+
+
+@click.command()
+@options
+def calibrate(call: Call) -> int:
+    r"""Propose weights for matching, estimated from the tenant's own records; changes nothing.
+
+    Offline, from the mirror alone. Needs Splink: `pip install 'syncd[calibrate]'`. Prints a section for the tenant's file.
+
+    \b
+    Example: syncd calibrate --tenant acme
+    """
+    found = scene(call)
+    documents: list[report.Document] = []
+    for tenant in found.tenants:
+        with opened(found.service, tenant) as store:
+            learned = calibrating.calibrate(store, tenant.policy)
+        text = calibrating.toml(tenant.name, learned)
+        documents.append(
+            {
+                "tenant": tenant.name,
+                "records": learned.records,
+                "weights": dict(learned.weights),
+                "untold": list(learned.untold),
+                "toml": text,
+            }
+        )
+        if not call.json:
+            output.say(text.rstrip())
+    if call.json:
+        output.document({"tenants": documents, **({"problems": found.problems} if found.broken else {})})
+    return found.exit(DONE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,34 @@ def test_without_a_report_that_is_said(place: Place) -> None:
     place.tenant()
     assert place.json("links", "--report")["tenants"][0]["state"] == "not made"
     assert "no report yet" in place.run("links", "--report").stdout
+
+
+def test_too_few_records_teach_nothing(pairs: Place) -> None:
+    """Calibrating a handful of records is refused with what it needs."""
+    told = pairs.run("calibrate", exit_code=2).stderr
+    assert "too few" in told
+    assert "200 records" in told
+
+
+def test_calibrate_says_what_it_needs(place: Place) -> None:
+    """Without Splink `calibrate` names the extra and writes nothing; with it, it proposes a section that the tenant's file takes."""
+    place.tenant()
+    for number in range(150):
+        fields = {"name": f"Maison {number:03d} {chr(97 + number % 26)}x", "email": f"c{number}@maison{number}.example"}
+        place.world("books").add(**fields)
+        place.world("crm").add(**fields)
+    place.run("sync", exit_code=0)
+    file = place.folder / "tenants" / "acme.toml"
+    before = file.read_text()
+    if find_spec("splink") is None:
+        told = place.run("calibrate", exit_code=2).stderr
+        assert "syncd[calibrate]" in told
+    else:
+        text = place.run("calibrate").stdout
+        file.write_text(before + text)
+        place.run("check")
+        file.write_text(before)
+    assert file.read_text() == before
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
