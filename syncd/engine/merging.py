@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core import normalize
+from syncd.core.children import PREFIX, join_contacts
 from syncd.core.model import UNKNOWN, Context, Maybe, Value, unit_fields, unit_value, units_in
 from syncd.core.survivorship import CONSENT, GOLDEN, is_empty
 from syncd.engine import trail
@@ -44,6 +45,8 @@ from syncd.store import (
 if TYPE_CHECKING:
     from syncd.store import Tx
 
+CONTACTS = "contacts"
+
 RULE = "merge"
 """The rule of a conflict that a merge of clients decided."""
 
@@ -62,16 +65,17 @@ class Rivals:
 
 @dataclass(slots=True)
 class Survivorship:
-    """What the merged client holds. filled: units that only the loser had."""
+    """What the merged client holds. filled: units that only the loser had. alike: a contact of the loser -> the one that it is."""
 
     fields: dict[str, Value]
     origins: dict[str, str]
     filled: list[str] = field(default_factory=list)
     rivals: list[Rivals] = field(default_factory=list)
+    alike: dict[str, str] = field(default_factory=dict)
 
 
 def survive(winner: ClientRow, loser: ClientRow, context: Context) -> Survivorship:
-    """The golden record of two clients that are one. Groups come whole from one of them; lists are gathered from the records."""
+    """The golden record of two clients that are one. Groups come whole from one of them; contacts are those of both."""
     found = Survivorship(dict(winner.fields), dict(winner.origins))
     for unit in units_in({**winner.fields, **loser.fields}):
         mine, theirs = unit_value(winner.fields, unit), unit_value(loser.fields, unit)
@@ -89,6 +93,12 @@ def survive(winner: ClientRow, loser: ClientRow, context: Context) -> Survivorsh
             _take(found, loser, unit, theirs)
         elif not normalize.same(unit, _value(mine), _value(theirs), context.within(winner.fields)):
             found.rivals.append(Rivals(unit, _value(mine), _value(theirs)))
+    if isinstance(loser.fields.get(CONTACTS), list):
+        joined, found.alike = join_contacts(
+            winner.fields.get(CONTACTS, UNKNOWN), loser.fields.get(CONTACTS, UNKNOWN), context
+        )
+        found.fields[CONTACTS] = joined
+        found.origins.update((name, system) for name, system in loser.origins.items() if name.startswith(PREFIX))
     return found
 
 
@@ -191,6 +201,7 @@ def join(
         "links": {bundle.client.client: [_kept_link(side) for side in bundle.sides] for bundle in (first, second)},
         "conflicts": [row.conflict for row in conflicts],
         "filled": sorted(found.filled),
+        "alike": found.alike,
         "steps": [],
     }
     row = MergeRow(merge, kept.client, [gone.client], MergeState.RUNNING, now, actor, reason, snapshot)

@@ -7,16 +7,15 @@ An opt-out is never taken back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from syncd.core import normalize
-from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_value, units_in
+from syncd.core.model import UNKNOWN, Context
 from syncd.core.survivorship import CONSENT
 from syncd.engine import trail
-from syncd.engine.decide import GATHERED
+from syncd.engine.dividing import Division, Left
 from syncd.errors import UsageError
 from syncd.store import (
     AuditRow,
@@ -34,15 +33,6 @@ from syncd.store import (
 
 if TYPE_CHECKING:
     from syncd.store import Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A field that taking a merge back does not restore. client: who holds it now."""
-
-    client: str
-    field: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +106,12 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     if waiting:
         words = f"decided again after {row.merge} was taken back"
         tx.put_writes([replace(each, state=WriteState.DROPPED, done_at=now, reason=words) for each in waiting])
-    moved = _links_back(tx, row, [link for link, _ in bundle.sides])
-    tx.put_links(moved)
+    links = [link for link, _ in bundle.sides]
+    moved = _links_back(tx, row, links)
     mine = {(link.system, link.external_id) for link in moved if link.client == loser.client}
-    split = _Split(tx, row, bundle.client, loser, mine, context)
+    split = Division(tx, row, bundle.client, loser, mine, context)
+    back = {(link.system, link.external_id): link for link in moved}
+    tx.put_links(split.buried([back.get((link.system, link.external_id), link) for link in links]))
     winner_after = replace(bundle.client, fields=split.winner, origins=split.winner_origins, dirty=True, updated_at=now)
     loser_after = replace(
         loser,
@@ -167,91 +159,6 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow
             bases["archived"] = Base(seen=shown)  # that it is archived was the merge's doing, and nobody's edit
         back.append(replace(link, client=client, state=state, bases=bases, matched_by=matched))
     return back
-
-
-@dataclass(slots=True)
-class _Split:
-    """The golden records of two clients that were one, field by field."""
-
-    tx: Tx
-    row: MergeRow
-    now: ClientRow
-    gone: ClientRow
-    mine: set[RecordKey]
-    context: Context
-    winner: dict[str, Value] = field(init=False)
-    loser: dict[str, Value] = field(init=False)
-    winner_origins: dict[str, str] = field(init=False)
-    loser_origins: dict[str, str] = field(init=False)
-    left: list[Left] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        clients, after = self.row.snapshot["clients"], self.row.snapshot["after"]
-        first, second = clients[self.row.winner], clients[self.gone.client]
-        self.winner, self.winner_origins = dict(self.now.fields), dict(self.now.origins)
-        self.loser, self.loser_origins = dict(second["fields"]), dict(second["origins"])
-        owners = self._edited_in()
-        for unit in units_in({**self.now.fields, **after["fields"], **first["fields"], **second["fields"]}):
-            if unit in GATHERED:
-                _set(self.winner, unit, first["fields"])
-                continue
-            present, then = unit_value(self.now.fields, unit), unit_value(after["fields"], unit)
-            if self._same(unit, present, then):
-                self._restore(unit, first, present)
-            elif owners.get(unit) == self.gone.client:
-                self._give(unit, first, present)
-            else:
-                self._note(self.row.winner, unit, "edited since the merge; the edit stays")
-            if unit == CONSENT and present is False and self.loser.get(unit) is not False:
-                self.loser[unit] = False
-                self._note(self.gone.client, unit, "an opt-out is never taken back")
-
-    def _restore(self, unit: str, first: Mapping[str, Any], present: Maybe) -> None:
-        before = unit_value(first["fields"], unit)
-        if unit == CONSENT and present is False and before is not False:
-            self._note(self.row.winner, unit, "an opt-out is never taken back")
-            return
-        _set(self.winner, unit, first["fields"])
-        _move_origin(self.winner_origins, first["origins"], unit)
-
-    def _give(self, unit: str, first: Mapping[str, Any], present: Maybe) -> None:
-        """An edit that was made in a record of the one that was merged away goes with it."""
-        _set(self.loser, unit, self.now.fields)
-        _move_origin(self.loser_origins, self.now.origins, unit)
-        self._restore(unit, first, present)
-        self._note(self.gone.client, unit, "edited since the merge, in one of its records; the edit goes with it")
-
-    def _note(self, client: str, unit: str, reason: str) -> None:
-        self.left.append(Left(client, unit, reason))
-
-    def _same(self, unit: str, left: Maybe, right: Maybe) -> bool:
-        if left is UNKNOWN or right is UNKNOWN:
-            return left is right or (left in (UNKNOWN, None) and right in (UNKNOWN, None))
-        return normalize.same(unit, left, right, self.context.within(self.now.fields))
-
-    def _edited_in(self) -> dict[str, str]:
-        """Unit -> the client in whose record it was edited last since the merge."""
-        since = int(str(self.row.snapshot["number"])[1:])
-        owners: dict[str, str] = {}
-        for change in self.tx.changes(self.row.winner):
-            if int(change.change[1:]) > since:
-                theirs = (change.system, change.external_id) in self.mine
-                owners[change.unit] = self.gone.client if theirs else self.row.winner
-        return owners
-
-
-def _set(fields: dict[str, Value], unit: str, source: Mapping[str, Value]) -> None:
-    """The unit as another golden record has it, part by part: what is unknown there is unknown here."""
-    for part in parts_of(unit):
-        fields.pop(part, None)
-        if part in source:
-            fields[part] = source[part]
-
-
-def _move_origin(origins: dict[str, str], source: Mapping[str, str], unit: str) -> None:
-    origins.pop(unit, None)
-    if unit in source:
-        origins[unit] = str(source[unit])
 
 
 # ---------------------------------------------------------------- for ever

@@ -27,6 +27,7 @@ Nothing here knows of time, network or storage.
 
 from __future__ import annotations
 
+from syncd.core.children.joining import join_contacts
 from syncd.core.children.merging import Children, Removal, merge_contacts
 from syncd.core.children.notes import Notes, Told, mark, merge_notes
 from syncd.core.children.roster import (
@@ -61,6 +62,7 @@ __all__ = [
     "element_of",
     "elements",
     "held",
+    "join_contacts",
     "mark",
     "merge_contacts",
     "merge_notes",
