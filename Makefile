@@ -14,8 +14,9 @@ STAMP  := .venv/.installed
 JOBS   ?= auto
 SEEDS  ?= 2000
 START  ?= 1
+MINUTES ?= 60
 
-.PHONY: help setup demo test check format docs lock simulate bench clean
+.PHONY: help setup demo test check format docs lock soak simulate bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ lock: setup ## Resolve pyproject.toml anew into requirements.lock and requiremen
 		--no-header --no-annotate --group dev --group lint --group build --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --constraint requirements.lock --output-file requirements-runtime.lock
+
+soak: setup ## Let the service live MINUTES=60 beside people and faults, restarts and kills; memory and files must stay flat
+	$(BIN)/python -m tests.system.soak $(MINUTES)
 
 simulate: setup ## Run SEEDS=2000 START=1 simulated lives, die at every point of the small ones, and make every defect
 	$(BIN)/python -m tests.simulation $(SEEDS) $(START) 0
