@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,10 +20,11 @@ from syncd.engine import Engine
 from syncd.engine.operate import Operator
 from syncd.engine.witness import Witness, notice
 from syncd.errors import SyncdError
-from syncd.store import Store, open_store, utc_now
+from syncd.store import Pool, Store, open_store, utc_now
 
 if TYPE_CHECKING:
     from syncd.providers.http import Http
+    from syncd.providers.pace import MakePacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Tenant:
     providers: Mapping[str, providers.Provider]
     engine: Engine
     stop: threading.Event
+    make_engine: Callable[[], Engine]
     doors: Mapping[str, Http] = field(default_factory=dict)
     """System -> its door to the network."""
 
@@ -67,6 +69,13 @@ class Tenant:
             yield lambda: witness.keep(self.store, clock())
             witness.keep(self.store, clock(), whole=True)
 
+    def afresh(self) -> Tenant:
+        """The same tenant with an engine that knows nothing from before.
+
+        Whoever takes the working right anew needs one: another process may have left writes under way in the meantime.
+        """
+        return replace(self, engine=self.make_engine())
+
     def close(self) -> None:
         """Stop what waits, release connections and the store."""
         self.stop.set()
@@ -90,31 +99,38 @@ def open_tenant(
     sleep: Callable[[float], None] | None = None,
     stop: threading.Event | None = None,
     upgrade: bool = True,
+    pool: Pool | None = None,
+    pace: Callable[[Store, providers.Settings], MakePacing] | None = None,
 ) -> Tenant:
     """Put a tenant together. Opens its store (and brings its schema up to date unless told not to); makes no request.
 
-    sleep: waits some seconds (default: until `stop` is set). Raises StoreError, ConfigError.
+    sleep: waits some seconds (default: until `stop` is set). pool: connections that are shared with other tenants.
+    pace: what counts a system's requests (default: this process for itself). Raises StoreError, ConfigError.
     """
     stopping = stop or threading.Event()
-    store = open_store(service.database, config.name, upgrade=upgrade, clock=clock)
+    store = open_store(service.database, config.name, upgrade=upgrade, clock=clock, pool=pool)
     connected: dict[str, providers.Provider] = {}
     doors: dict[str, Http] = {}
     try:
         for settings in config.systems:
-            connected[settings.system], doors[settings.system] = connect(settings, stop=stopping)
+            made = connect(settings, stop=stopping, pace=pace(store, settings) if pace is not None else None)
+            connected[settings.system], doors[settings.system] = made
     except BaseException:
         store.close()
         raise
-    engine = Engine(
-        config.policy,
-        store,
-        connected,
-        clock=clock,
-        sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
-        stopped=stopping.is_set,
-        keep_report=lambda systems: _keep_report(first_run_file(service, config.name), systems),
-    )
-    return Tenant(service, config, store, connected, engine, stopping, doors)
+
+    def make_engine() -> Engine:
+        return Engine(
+            config.policy,
+            store,
+            connected,
+            clock=clock,
+            sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
+            stopped=stopping.is_set,
+            keep_report=lambda systems: _keep_report(first_run_file(service, config.name), systems),
+        )
+
+    return Tenant(service, config, store, connected, make_engine(), stopping, make_engine, doors)
 
 
 def first_run_file(service: ServiceConfig, tenant: str) -> Path | None:
@@ -134,13 +150,16 @@ def _keep_report(path: Path | None, systems: list[dict[str, Any]]) -> None:
             json.dump({"systems": systems}, file, indent=2, default=str)
 
 
-def connect(settings: providers.Settings, *, stop: threading.Event | None = None) -> tuple[providers.Provider, Http]:
+def connect(
+    settings: providers.Settings, *, stop: threading.Event | None = None, pace: MakePacing | None = None
+) -> tuple[providers.Provider, Http]:
     """The provider of one system, with its one door to the network."""
     from syncd.providers.http import Http  # noqa: PLC0415 - a third of a second that only what goes out needs
 
     made = providers.load(settings.provider)
     rate: float | None = getattr(made, "requests_per_second", None)
-    http = Http(settings, made.default_base_url, requests_per_second=rate, stop=stop)
+    counted: dict[str, Any] = {} if pace is None else {"pace": pace}
+    http = Http(settings, made.default_base_url, requests_per_second=rate, stop=stop, **counted)
     provider: providers.Provider = made(settings, http)
     return provider, http
 

@@ -63,6 +63,7 @@ front.places = {
     "db": "database:db",
     "config": "configuring:config_command",
     "run": "service:run",
+    "worker": "service:worker",
     "web": "access:web",
     "sandbox": "play:sandbox",
     "demo": "demo:demo",

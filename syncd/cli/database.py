@@ -8,7 +8,8 @@ from syncd.cli import output
 from syncd.cli.frame import DONE, FAILED, Call, error_document, options, scene
 from syncd.errors import StoreError
 from syncd.report import Document
-from syncd.store import current_revision, head_revision, upgrade
+from syncd.store import Pool, current_revision, head_revision, upgrade
+from syncd.store.cluster import Desk
 
 
 @click.group()
@@ -46,7 +47,7 @@ def current_command(call: Call) -> int:
 @db.command("upgrade")
 @options
 def upgrade_command(call: Call) -> int:
-    r"""Make each tenant's store, or bring its schema up to date.
+    r"""Make each tenant's store, or bring its schema up to date; on PostgreSQL also what the workers of a cluster share.
 
     \b
     Example: syncd db upgrade --tenant acme
@@ -63,7 +64,25 @@ def upgrade_command(call: Call) -> int:
             row["error"] = error_document(error)
         rows.append(row)
     _print(call, rows)
-    return found.exit(FAILED if any(row.get("error") for row in rows) else DONE)
+    shared = True
+    if found.service.database.startswith("postgresql"):
+        shared = prepare_cluster(found.service.database)
+    return found.exit(FAILED if any(row.get("error") for row in rows) or not shared else DONE)
+
+
+def prepare_cluster(url: str) -> bool:
+    """Make the tables that workers share, or bring them up to date; whether that went well."""
+    from syncd.dispatch import queue  # noqa: PLC0415 - a quarter of a second that only PostgreSQL needs
+
+    pool = Pool(url, 1)
+    try:
+        queue.prepare(Desk(pool))
+    except StoreError as error:
+        output.note(f"what workers share: {error}")
+        return False
+    finally:
+        pool.close()
+    return True
 
 
 def _print(call: Call, rows: list[Document]) -> None:

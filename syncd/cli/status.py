@@ -13,7 +13,8 @@ from syncd.cli import output
 from syncd.cli.frame import DONE, FAILED, Call, Scene, error_document, now, opened, options, scene
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.errors import SyncdError
-from syncd.store import OPEN_WRITES, ConflictStatus, HoldKind, HoldState, Store, WriteState
+from syncd.store import OPEN_WRITES, ConflictStatus, HoldKind, HoldState, Pool, Store, WriteState
+from syncd.store.cluster import Desk
 from syncd.tenant import open_tenant
 
 ITEMS_SHOWN: Final = 10
@@ -77,14 +78,73 @@ def status(call: Call) -> int:
     """
     found = scene(call)
     tenants = [tenant_status(found.service, tenant) for tenant in found.tenants]
+    workers = cluster_status(found.service.database)
     if call.json:
-        output.document({"tenants": tenants, **({"problems": found.problems} if found.broken else {})})
+        told = {"cluster": workers} if workers else {}
+        output.document({"tenants": tenants, **told, **({"problems": found.problems} if found.broken else {})})
     else:
         for tenant in tenants:
             show_status(tenant)
+        if workers:
+            show_cluster(workers)
         if not tenants:
             output.say("no tenants")
     return found.exit(FAILED if any(tenant.get("error") for tenant in tenants) else DONE)
+
+
+def cluster_status(database: str) -> report.Document | None:
+    """The workers that share the database and what waits for them; None where there is no cluster."""
+    if not database.startswith("postgresql"):
+        return None
+    pool = Pool(database, 1)
+    try:
+        look = Desk(pool).look()
+    except SyncdError:  # the tenants have said so already
+        return None
+    finally:
+        pool.close()
+    if look is None or not (look.workers or look.lanes):
+        return None
+    workers = [
+        {
+            "worker": each.name,
+            "version": each.version,
+            "slots": each.slots,
+            "started_at": each.started_at,
+            "seen_at": each.seen_at,
+        }
+        for each in look.workers
+    ]
+    return {
+        "workers": workers,
+        "tenants": look.lanes,
+        "waiting": look.waiting,
+        "running": look.running,
+        "late_seconds": round(look.late_seconds, 1),
+    }
+
+
+def show_cluster(told: Mapping[str, Any]) -> None:
+    """The workers, and whether they keep up."""
+    late = f", the oldest for {told['late_seconds']:g} s" if told["late_seconds"] else ""
+    output.say(
+        f"cluster: {output.counted(len(told['workers']), 'worker')}, {output.counted(told['tenants'], 'tenant')}, "
+        f"{told['running']} at work, {told['waiting']} waiting{late}"
+    )
+    at = now()
+    output.table(
+        ("worker", "version", "slots#", "started", "seen"),
+        (
+            (
+                each["worker"],
+                each["version"],
+                each["slots"],
+                output.ago(each["started_at"], at),
+                output.ago(each["seen_at"], at),
+            )
+            for each in told["workers"]
+        ),
+    )
 
 
 def show_status(tenant: Mapping[str, Any]) -> None:

@@ -46,7 +46,17 @@ __all__ = [
     "register_secret",
 ]
 
-_QUIET_LIBRARIES: Final = ("httpx", "httpcore", "apscheduler", "alembic", "sqlalchemy", "uvicorn", "asyncio")
+_QUIET_LIBRARIES: Final = (
+    "httpx",
+    "httpcore",
+    "apscheduler",
+    "alembic",
+    "sqlalchemy",
+    "uvicorn",
+    "asyncio",
+    "procrastinate",
+    "psycopg",
+)
 _ROOT: Final = "syncd"
 
 
@@ -64,7 +74,7 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def context(**names: str) -> AbstractContextManager[None]:
-    """Bind `tenant`, `system`, `cycle`, `client` to every line of this thread while the block runs."""
+    """Bind `worker`, `tenant`, `system`, `cycle`, `client` to every line of this thread while the block runs."""
     return structlog.contextvars.bound_contextvars(**names)
 
 

@@ -14,6 +14,8 @@ EVENTS: Final[dict[str, str]] = {
     "tenant_slow_to_stop": "A tenant's last request takes longer than a stop waits for.",
     "config_broken": "A file of the configuration has problems; its tenant stays as it was, or stopped.",
     "job_failed": "A piece of work ended with an error; it is tried again when it is next due.",
+    "job_rescued": "A worker died with this tenant's work; it is handed out again.",
+    "queue_lost": "A worker lost the queue of the cluster; it asks again until the database is back.",
     "crashed": "An error that nobody expected ended a thread or the process.",
     "web_started": "The operator's page is served.",
     "web_failed": "The operator's page cannot be served; syncing goes on.",
@@ -55,6 +57,7 @@ EVENTS: Final[dict[str, str]] = {
     # The store, and operators.
     "store_restored": "The store is an older state than was remembered, or came from a backup; nothing is written before a report is released.",
     "witness_failed": "What is remembered beside the database could not be read or written; an older database would not be noticed.",
+    "store_busy": "Somebody else works on this tenant at this moment; a worker tries again soon.",
     "fenced": "A newer process took over a tenant's store; this one stops working on it.",
     "notified": "A person was told of something, or that it is over.",
     "notify_failed": "A notification could not be delivered; it is tried again with the next cycle.",
@@ -64,7 +67,7 @@ EVENTS: Final[dict[str, str]] = {
 }
 """Every event that syncd logs -> what it means to the person who reads it."""
 
-CONTEXT_KEYS: Final = ("tenant", "system", "cycle", "client")
+CONTEXT_KEYS: Final = ("worker", "tenant", "system", "cycle", "client")
 
 KEYS: Final = frozenset(
     {
@@ -136,6 +139,7 @@ KEYS: Final = frozenset(
             "rule",
             "schema",
             "seconds",
+            "slots",
             "slow",
             "state",
             "status",

@@ -59,7 +59,7 @@ from syncd.errors import (
 from syncd.providers import decoding
 from syncd.providers.decoding import NOTHING, segment
 from syncd.providers.outcomes import Explained, Question, Received, decoded, explain_plainly, judge
-from syncd.providers.pace import Pace
+from syncd.providers.pace import MakePacing, Pace
 from syncd.providers.wire import Bounded, bound, why
 
 if TYPE_CHECKING:
@@ -236,11 +236,11 @@ class Http:
         requests_per_second: float | None = None,
         stop: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
+        pace: MakePacing = Pace,
     ) -> None:
-        """Check the base URL (raises `ConfigError`); opens nothing yet.
+        """Check the base URL (raises `ConfigError`); opens nothing yet. clock: wall clock in seconds, for Retry-After dates without Date.
 
-        requests_per_second: the provider's published rate, for a tenant's file that names none. stop: set when syncd ends;
-        interrupts every wait. clock: wall clock in seconds, for Retry-After dates of systems that send no Date.
+        requests_per_second: for a tenant's file that names none. stop: set when syncd ends; ends every wait. pace: counts requests.
         """
         self.base_url = (settings.base_url or default_base_url).rstrip("/")
         self._who = settings.system
@@ -256,7 +256,7 @@ class Http:
         rate = settings.requests_per_second
         if rate is None and not _is_loopback(httpx.URL(self.base_url).host):
             rate = requests_per_second or DEFAULT_REQUESTS_PER_SECOND
-        self._pace = Pace(rate, settings.requests_per_day, self._stop, self._who)
+        self._pace = pace(rate, settings.requests_per_day, self._stop, self._who)
         self._breakers = SyncCircuitBreakerFactory(
             BREAKER_FAILURES, BREAKER_SECONDS, exclude=[(ProviderError, _is_no_outage)]
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Final
+from typing import Final, Protocol
 
 from pyrate_limiter import InMemoryBucket, Limiter, MonotonicClock, Rate, RateItem, SingleBucketFactory
 
@@ -19,6 +19,39 @@ MILLISECONDS: Final = 1000
 DAY_MILLISECONDS: Final = 24 * 3600 * MILLISECONDS
 DAY_SECONDS: Final = 24 * 3600.0
 _ITEM: Final = "request"
+
+
+class Pacing(Protocol):
+    """What lets requests go: `Pace` within one process, or something that several processes share."""
+
+    def used_today(self) -> int | None:
+        """Requests counted against the budget of the day (the last 24 hours), or None where there is none."""
+        ...
+
+    def pause(self, origin: str, seconds: float) -> None:
+        """Let no request go to `origin` for so long: it said so with a 429."""
+        ...
+
+    def wait(self, origin: str) -> None:
+        """Return when a request may go to `origin`.
+
+        Raises `RateLimited` inside a pause and where the budget of the day is used up, `OutOfReach` when syncd stops.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
+
+
+class MakePacing(Protocol):
+    """What makes one; `Pace` itself does."""
+
+    def __call__(
+        self, requests_per_second: float | None, requests_per_day: int | None, stop: threading.Event, who: str, /
+    ) -> Pacing:
+        """Budgets as the tenant's file or the provider says; `stop` interrupts every wait, `who` is the system's name."""
+        ...
 
 
 class _Window:

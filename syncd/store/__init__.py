@@ -17,6 +17,7 @@ from syncd.store.database import (
     utc_now,
 )
 from syncd.store.mirror import Digest, KeyHit, Sharer
+from syncd.store.pool import Pool, address
 from syncd.store.rows import (
     OPEN_WRITES,
     AuditRow,
@@ -73,6 +74,7 @@ __all__ = [
     "MatchKey",
     "MergeRow",
     "MergeState",
+    "Pool",
     "RecordKey",
     "RecordRow",
     "RecordState",
@@ -88,6 +90,7 @@ __all__ = [
     "WalkRow",
     "WriteRow",
     "WriteState",
+    "address",
     "current_revision",
     "head_revision",
     "open_store",

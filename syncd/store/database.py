@@ -20,7 +20,8 @@ from sqlalchemy import select
 from syncd.errors import Fenced, StoreError
 from syncd.store import schema, tables
 from syncd.store.columns import KEY_LIMIT_CHARACTERS, encode, plain
-from syncd.store.dialects import LOCK_WAIT_SECONDS, Backend, Held, backend
+from syncd.store.dialects import Backend, Held, backend
+from syncd.store.pool import LOCK_WAIT_SECONDS, Pool
 from syncd.store.tx import Tx
 
 if TYPE_CHECKING:
@@ -32,13 +33,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store(url: str, tenant: str, *, upgrade: bool = True, clock: Callable[[], datetime] = utc_now) -> Store:
+def open_store(
+    url: str,
+    tenant: str,
+    *,
+    upgrade: bool = True,
+    clock: Callable[[], datetime] = utc_now,
+    pool: Pool | None = None,
+) -> Store:
     """Open a tenant's store; make it, or bring its schema up to date, unless `upgrade` is false.
 
     url: `sqlite:///FOLDER` (the file is FOLDER/TENANT.db) or `postgresql://...` (the schema is `syncd_TENANT`).
+    pool: connections to that PostgreSQL database, shared with the stores of other tenants.
     Errors: StoreError where it cannot be used or was made by a newer syncd; no message has a password in it.
     """
-    place = backend(url, tenant)
+    place = backend(url, tenant, pool)
     try:
         schema.ensure(place, upgrade=upgrade)
     except BaseException:

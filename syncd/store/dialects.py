@@ -41,11 +41,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from syncd.errors import Fenced, StoreBusy, StoreError
 from syncd.store.columns import encode, plain
+from syncd.store.pool import KEEPALIVE, LOCK_WAIT_SECONDS, Pool, arguments, driven
 
-LOCK_WAIT_SECONDS: Final = 30
-"""How long a writing transaction waits for another one."""
-
-CONNECT_WAIT_SECONDS: Final = 10
 IDENTIFIER_LIMIT_BYTES: Final = 63
 """PostgreSQL cuts longer names silently."""
 
@@ -117,8 +114,11 @@ class Backend(Protocol):
         ...
 
 
-def backend(url: str, tenant: str) -> Backend:
-    """The tenant's place behind a database URL; nothing is opened or made yet. StoreError for other kinds of URL."""
+def backend(url: str, tenant: str, pool: Pool | None = None) -> Backend:
+    """The tenant's place behind a database URL; nothing is opened or made yet. StoreError for other kinds of URL.
+
+    pool: connections to the same PostgreSQL database that are shared with other tenants.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -128,7 +128,7 @@ def backend(url: str, tenant: str) -> Backend:
         case "sqlite":
             return Sqlite(parsed, tenant)
         case "postgresql" | "postgres" | "postgresql+psycopg":
-            return Postgres(parsed, tenant)
+            return Postgres(parsed, tenant, pool)
         case other:
             message = f"databases of kind {other!r} are not supported; it is sqlite:///FOLDER or postgresql://..."
             raise StoreError(message)
@@ -349,31 +349,31 @@ def schema_name(tenant: str) -> str:
 class Postgres:
     """One schema of a PostgreSQL database."""
 
-    def __init__(self, url: URL, tenant: str) -> None:
+    def __init__(self, url: URL, tenant: str, pool: Pool | None = None) -> None:
         self._schema = schema_name(tenant)
-        url = url.set(drivername="postgresql+psycopg")
+        self._shared = pool is not None
+        url = driven(url)
         self.place = f"{url.set(password=None, query={}).render_as_string()} schema {self._schema}"
-        given = url.query.get("options", "")
-        options = [given] if isinstance(given, str) else list(given)
-        options += [f"-csearch_path={self._schema}", f"-clock_timeout={LOCK_WAIT_SECONDS}s"]
-        self._arguments: dict[str, Any] = {
-            "options": " ".join(option for option in options if option),
-            "application_name": f"syncd {os.getpid()}",
-        }
-        if "connect_timeout" not in url.query:
-            self._arguments["connect_timeout"] = CONNECT_WAIT_SECONDS
-        self._url = url
-        self._engine = create_engine(
-            url,
-            connect_args=self._arguments,
-            hide_parameters=True,
-            pool_pre_ping=True,
-            isolation_level="READ COMMITTED",
-        )
-        self._schema_engine = create_engine(url, connect_args=self._arguments, hide_parameters=True, poolclass=NullPool)
+        if pool is not None:
+            self._engine = self._schema_engine = self._work_engine = pool.engine
+            return
+        path = f"-csearch_path={self._schema}"
+        plain = {"hide_parameters": True, "connect_args": arguments(url, path)}
+        self._engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **plain)
+        self._schema_engine = create_engine(url, poolclass=NullPool, **plain)
+        held = {"hide_parameters": True, "connect_args": arguments(url, path, *KEEPALIVE)}
+        self._work_engine = create_engine(url, poolclass=NullPool, **held)
+
+    @contextmanager
+    def _transaction(self, engine: Engine, **options: Any) -> Iterator[Connection]:
+        """A transaction in this tenant's schema; a connection that tenants share is told each time which one."""
+        with _transaction(engine, self.place, **options) as connection:
+            if self._shared:
+                connection.exec_driver_sql(f'SET LOCAL search_path TO "{self._schema}"')
+            yield connection
 
     def exists(self) -> bool:
-        with _transaction(self._schema_engine, self.place) as connection:
+        with self._transaction(self._schema_engine) as connection:
             return self._has_schema(connection)
 
     def _has_schema(self, connection: Connection) -> bool:
@@ -386,46 +386,49 @@ class Postgres:
         return int.from_bytes(digest[:8], "big", signed=True)
 
     def prepare(self) -> None:
-        with _transaction(self._schema_engine, self.place) as connection:
+        with self._transaction(self._schema_engine) as connection:
             connection.execute(select(func.pg_advisory_xact_lock(self._key("schema"))))
             if not self._has_schema(connection):
                 connection.exec_driver_sql(f'CREATE SCHEMA "{self._schema}"')
 
     def reading(self) -> AbstractContextManager[Connection]:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        return _transaction(self._engine, self.place, **options)
+        return self._transaction(self._engine, **options)
 
     def writing(self) -> AbstractContextManager[Connection]:
-        return _transaction(self._engine, self.place)
+        return self._transaction(self._engine)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        with _transaction(self._schema_engine, self.place) as connection:
+        with self._transaction(self._schema_engine) as connection:
             connection.execute(select(func.pg_advisory_xact_lock(self._key("schema"))))
             yield connection
 
     @contextmanager
     def hold(self, tenant: str) -> Iterator[Held]:
-        # The server must notice a vanished host too, or its lock would stay for hours.
-        keepalive = " -ctcp_keepalives_idle=30 -ctcp_keepalives_interval=10 -ctcp_keepalives_count=3"
-        arguments = self._arguments | {"options": self._arguments["options"] + keepalive}
-        engine = create_engine(
-            self._url, connect_args=arguments, hide_parameters=True, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-        )
         with translated(self.place):
-            connection = engine.connect()
+            connection = self._work_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        taken = False
         try:
             with translated(self.place):
-                taken = connection.scalar(select(func.pg_try_advisory_lock(self._key("work"))))
+                taken = bool(connection.scalar(select(func.pg_try_advisory_lock(self._key("work")))))
                 holder = None if taken else self._holder(connection)
             if not taken:
                 message = f"another syncd works on tenant {tenant}" + (f" ({holder})" if holder else "")
                 raise StoreBusy(message)
             yield _SessionHeld(connection, tenant)
         finally:
-            with suppress(SQLAlchemyError):  # a lost connection has released the lock already
-                connection.close()
-            engine.dispose()
+            self._let_go(connection, taken=taken)
+
+    def _let_go(self, connection: Connection, *, taken: bool) -> None:
+        """End the right: a connection of its own is closed; a shared one must not go back with the lock in its session."""
+        with suppress(SQLAlchemyError):  # a lost connection has released the lock already
+            if self._shared and taken:
+                try:
+                    connection.scalar(select(func.pg_advisory_unlock(self._key("work"))))
+                except SQLAlchemyError:
+                    connection.invalidate()
+            connection.close()
 
     def _holder(self, connection: Connection) -> str | None:
         """The name under which the holder is connected, which ends in its process id."""
@@ -458,8 +461,9 @@ class Postgres:
         connection.execute(last, {"name": table})
 
     def close(self) -> None:
-        self._engine.dispose()
-        self._schema_engine.dispose()
+        if not self._shared:
+            for engine in (self._engine, self._schema_engine, self._work_engine):
+                engine.dispose()
 
     def insert(self, table: Table) -> postgresql.Insert:
         return postgresql.insert(table)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import BigInteger, Connection, Text, cast, column, inspect, select, table, update
+from sqlalchemy import BigInteger, Connection, Text, cast, column, delete, insert, inspect, select, table, update
 
 from syncd.errors import StoreError
 from syncd.store import tables
@@ -18,6 +18,16 @@ from syncd.store.dialects import Backend, translated
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+OLDEST_CODE: Final = "0001"
+"""The oldest revision whose code can work with the schema that this code makes, so that workers can be replaced one after the other.
+
+It stays as long as migrations only add what older code can ignore: tables, and columns that may be empty or have a default. A
+migration that takes away or narrows raises it to its own number.
+"""
+
+OLDEST_CODE_KEY: Final = "oldest_code"
+"""The key in `meta` under which a store tells it to older code."""
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic keeps its context in the module: two migrations in one process would run in each other's database."""
@@ -75,6 +85,8 @@ def ensure(backend: Backend, *, upgrade: bool) -> None:
     revision = revision_of(backend)
     if revision == head():
         return
+    if _is_beside(backend, revision):
+        return
     _refuse_unknown(backend, revision)
     if not upgrade:
         has = "has no schema" if revision is None else f"has schema {revision}"
@@ -91,8 +103,25 @@ def ensure(backend: Backend, *, upgrade: bool) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        if before is not None:
+        if before is not None and before < OLDEST_CODE:
             _fence_off(connection)
+        _tell_oldest(connection)
+
+
+def _is_beside(backend: Backend, revision: str | None) -> bool:
+    """Whether a newer syncd made this schema and left it fit for this one."""
+    if revision is None or revision in revisions():
+        return False
+    with translated(backend.place), backend.reading() as connection:
+        column = tables.meta.c
+        oldest = connection.scalar(select(column.value).where(column.key == OLDEST_CODE_KEY))
+    return oldest is not None and oldest <= head()
+
+
+def _tell_oldest(connection: Connection) -> None:
+    column = tables.meta.c
+    connection.execute(delete(tables.meta).where(column.key == OLDEST_CODE_KEY))
+    connection.execute(insert(tables.meta).values(key=OLDEST_CODE_KEY, value=OLDEST_CODE))
 
 
 def _refuse_unknown(backend: Backend, revision: str | None) -> None:

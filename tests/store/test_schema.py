@@ -14,7 +14,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from syncd.errors import Fenced, StoreError
 from syncd.store import current_revision, head_revision, open_store, schema, upgrade
@@ -87,16 +87,62 @@ def test_the_revision_of_nothing_is_none_and_asking_makes_nothing(database) -> N
     database.open(upgrade=False).close()
 
 
-def test_a_store_of_a_newer_syncd_is_not_touched(database) -> None:
-    """An unknown revision is refused with what to do, with and without upgrading."""
+def made_by_a_newer_syncd(database: Database, oldest: str) -> None:
+    """Have a store look as a newer syncd leaves it, fit for code from `oldest` on."""
     store = database.open()
     with store.writing(operator=True) as tx:
         tx.run(text("UPDATE alembic_version SET version_num = '9999'"))
+        tx.set_meta(schema.OLDEST_CODE_KEY, oldest)
     store.close()
+
+
+def test_a_store_of_a_newer_syncd_is_not_touched(database) -> None:
+    """A revision that leaves no room for older code is refused with what to do, with and without upgrading."""
+    made_by_a_newer_syncd(database, "9999")
     for allowed in (True, False):
         with pytest.raises(StoreError, match="9999, which is newer than this syncd"):
             database.open(upgrade=allowed)
     assert current_revision(database.url, database.tenant) == "9999"
+
+
+def test_a_store_that_a_newer_syncd_only_added_to_is_worked_with(database) -> None:
+    """Where the newer schema says that this code can work with it, workers of both versions do, and the schema stays."""
+    made_by_a_newer_syncd(database, head_revision())
+    with database.store() as store, store.writing() as tx:
+        tx.put_clients([a_client()])
+    assert current_revision(database.url, database.tenant) == "9999"
+
+
+def test_code_of_the_oldest_version_finds_everything_it_knows(database) -> None:
+    """From the revision that OLDEST_CODE names to the newest, migrations only add what may be left out."""
+    place = backend(database.url, database.tenant)
+    place.prepare()
+    config = schema._config()
+    with place.migrating() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, schema.OLDEST_CODE)
+        old = columns(connection)
+        command.upgrade(config, "head")
+        new = columns(connection)
+    place.close()
+    assert old.keys() <= new.keys()
+    for name, known in old.items():
+        assert known.keys() <= new[name].keys()
+        assert {column: new[name][column] for column in known} == known, "a column was changed"
+        added = {column: facts for column, facts in new[name].items() if column not in known}
+        assert [column for column, (_, optional) in added.items() if not optional] == []
+
+
+def columns(connection) -> dict[str, dict[str, tuple[str, bool]]]:
+    """Table -> column -> its type, and whether a row may be written without it."""
+    found = inspect(connection)
+    return {
+        name: {
+            each["name"]: (str(each["type"]), each["nullable"] or each["default"] is not None)
+            for each in found.get_columns(name)
+        }
+        for name in found.get_table_names()
+    }
 
 
 def test_a_migration_fences_off_whoever_works_with_the_old_schema(database) -> None:
