@@ -36,7 +36,7 @@ def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
     undone = {frozenset((row.winner, *row.losers)) for row in tx.merges(MergeState.UNDONE)}
     found: dict[str, list[tuple[HoldRow, list[str]]]] = {}
     for hold in tx.holds(HoldState.OPEN):
-        if hold.kind is not HoldKind.MERGE:
+        if hold.kind not in (HoldKind.LINK, HoldKind.MERGE) or len(hold.items) < 2:  # noqa: PLR2004 - one record: a system's refusal
             continue
         clients = ranked(tx, hold)
         again = any(frozenset((clients[0], loser)) in undone for loser in clients[1:])

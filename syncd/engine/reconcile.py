@@ -23,6 +23,7 @@ from syncd.engine.brakes import Mass, finish_released, settle_brakes
 from syncd.engine.decide import Draft, Scope, decide, mass_changes
 from syncd.engine.merging import running
 from syncd.engine.planning import fill_ids, plan_client
+from syncd.engine.recognising import propose_equal
 from syncd.store import (
     Bundle,
     ClientState,
@@ -148,7 +149,7 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     _lapse_lossy(tx, drafts, scope)
     added = _add_conflicts(tx, [row for draft in drafts for row in draft.conflicts])
     _close_conflicts(tx, drafts, undecided)
-    return Reconciled(len(bundles), added, _add_holds(tx, holds))
+    return Reconciled(len(bundles), added, _add_holds(tx, holds) + propose_equal(tx, bundles, drafts, scope))
 
 
 def _progress(

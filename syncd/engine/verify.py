@@ -26,7 +26,7 @@ from syncd.core.plan import differing
 from syncd.engine.decide import GATHERED
 from syncd.engine.observe import digest
 from syncd.errors import Gone, ProviderError
-from syncd.store import Base, Bundle, ClientState, RecordRow, RecordState, Standing, StandingState
+from syncd.store import Base, Bundle, ClientState, LinkState, RecordRow, RecordState, Standing, StandingState
 
 if TYPE_CHECKING:
     from syncd.engine.systems import System
@@ -194,6 +194,8 @@ class _System:
             (link for link, _ in bundle.sides if (link.system, link.external_id) == (self.system.name, external_id))
         )
         found: list[str] = []
+        if link.state is LinkState.APART:
+            return ()
         for unit in units_in(golden):
             targets = self.policy.field(unit).targets
             value = unit_value(golden, unit)

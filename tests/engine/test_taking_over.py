@@ -155,6 +155,29 @@ def test_a_merge_taken_back_is_not_made_again_by_itself(tmp_path: Path) -> None:
     assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2")] == [False, False]
 
 
+def test_a_number_typed_later_makes_a_proposal(tmp_path: Path) -> None:
+    """Two known clients that come to have one number are proposed, once; without a person only where the tenant says so."""
+    for merges_are, merged in (("propose", None), ("auto", "c1")):
+        rig = make_rig(tmp_path / merges_are, ("a", "b"), merges=merges_are)
+        rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST)
+        rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+        rig.settle()
+        rig.worlds["a"].edit("2", vat_number=FIRST)
+        rig.settle()
+        rig.cycle()
+        assert [row.merged_into for row in rig.clients()] == [None, merged]
+        held = [each for each in rig.holds() if each.kind is HoldKind.MERGE]
+        assert len(held) == (merged is None)
+        if merged is None:
+            rig.operate().refuse(held[0].hold)
+            rig.worlds["a"].edit("2", vat_number=SECOND)
+            rig.settle()
+            rig.worlds["a"].edit("2", vat_number=FIRST)
+            rig.settle()
+            assert [each.state for each in rig.holds()] == []
+        assert_complete(rig)
+
+
 def test_too_many_merges_at_once_are_held_as_one_set(tmp_path: Path) -> None:
     """Over the limit nothing is merged; the set is one hold, and releasing it merges exactly it."""
     rig = twins(tmp_path, 3, merges="auto", brakes={BrakeKind.MERGES: Brake(2, 0.1)})
