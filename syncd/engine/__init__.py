@@ -484,8 +484,10 @@ def _held_clients(tx: Tx) -> dict[str, str]:
 
 
 def calls(row: WriteRow) -> int:
-    """HTTP requests that a write costs at least: a create is one, anything else reads first."""
-    return 1 if row.action is Action.CREATE else 2
+    """HTTP requests that a write costs at least: a create is one, anything else reads first; each contact and note is a call of its own."""
+    children = sum(len(steps) for name in ("contacts", "notes") if isinstance(steps := row.fields.get(name), list))
+    fields = bool(row.fields.keys() - {"contacts", "notes"}) or not children
+    return 1 if row.action is Action.CREATE else 1 + fields + children
 
 
 __all__ = ["CycleReport", "Engine", "Finding", "PlanReport", "ProviderError", "Quiet", "SystemReport", "SystemState"]

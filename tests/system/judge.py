@@ -300,12 +300,14 @@ def behaved(place: Place, cut: Container[int]) -> Iterator[str]:
 def intended(place: Place, look: Look) -> Iterator[str]:
     """Every change that a system saw has its intent in the outbox."""
     intents = {(row["system"], str(row["external_id"])) for row in look.outbox if row["external_id"]}
-    clients = {str(row["id"]): _last(row["client"]) for row in place.sandbox.records("flowtly", "client-contacts")}
+    tables = ("client-contacts", "client-notes")
+    children = [row for table in tables for row in place.sandbox.records("flowtly", table)]
+    clients = {str(row["id"]): _last(row["client"]) for row in children}
     for entry in place.sandbox.journal(writes=True):
         system, external_id = SYSTEM[entry["provider"]], str(entry["external_id"])
         if "/contacts" in entry["path"]:
             external_id = entry["path"].split("/")[2]
-        elif entry["path"].startswith("/client-contacts"):
+        elif entry["path"].startswith(("/client-contacts", "/client-notes")):
             external_id = clients.get(external_id, "")
         if external_id and (system, external_id) not in intents:
             yield f"intent: {entry['method']} {entry['path']} in {system} has no row in the outbox"
