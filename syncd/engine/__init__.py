@@ -334,22 +334,21 @@ class Engine:
         holds = link_records(transactions, scope)
         everything = all(walk.outcome is WalkOutcome.COMPLETE for walk in walks.values())
         frozen = None if planning and everything else self._frozen()
-        with transactions() as tx:
-            held_clients = _held_clients(tx)
-        total = reconcile(transactions, replace(scope, held_clients=held_clients, frozen=frozen))
-        total.holds += holds
-        released = False
+        opened = 0
         if frozen and everything:
+            # The report tells of links only, so that one pass over all clients does where nobody has to release it.
             with transactions() as tx:
                 waiting = len(tx.holds(HoldState.OPEN))
-                released = first_run(tx, self._scope(cycle, blocked))
-                total.holds += len(tx.holds(HoldState.OPEN)) - waiting
+                frozen = None if first_run(tx, self._scope(cycle, blocked)) else why_frozen(tx)
+                opened = len(tx.holds(HoldState.OPEN)) - waiting
                 made = tx.audit(cycle=cycle, kind=REPORTED, limit=1)
             for row in made:
                 self._keep_report(row.payload["systems"])
-            if released:
-                total.add(reconcile(transactions, replace(scope, held_clients=held_clients)))
-        if released or not frozen:
+        with transactions() as tx:
+            held_clients = _held_clients(tx)
+        total = reconcile(transactions, replace(scope, held_clients=held_clients, frozen=frozen))
+        total.holds += holds + opened
+        if not frozen:
             total.add(self._merge_certain(transactions, replace(scope, held_clients=held_clients)))
         return total
 

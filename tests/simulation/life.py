@@ -423,6 +423,7 @@ class Life:
             error = self._write_fault(rng, name, call)
         if error is not None:
             self.tell(f"{name}: {call.action} {call.external_id} fails: {error.code}")
+            self.oracle.failed(name)
             raise error
 
     def _write_fault(self, rng: Random, name: str, call: Call) -> ProviderError | None:

@@ -104,6 +104,7 @@ class Oracle:
         self.dropped: set[tuple[str, str]] = set()
         self.lived_with: set[tuple[int, str, str]] = set()
         self.paged: list[tuple[Place, int | None]] = []
+        self.handed: list[tuple[Place, int | None]] = []
         self.joined: set[int] = set()
         self.writes = 0
         self.clock = 0
@@ -218,7 +219,7 @@ class Oracle:
             for unit in UNITS:
                 place = (system, external_id, unit)
                 if place in self.shown:
-                    self.paged.append((place, self.shown[place]))
+                    self.handed.append((place, self.shown[place]))
                     self.read_edits.add(self.shown[place])
         return self.stale_since.get(system, self.clock)
 
@@ -228,6 +229,12 @@ class Oracle:
             self.first_known.setdefault(place[:2], len(self.edits))
         self.known.update(self.sighted)
         self.sighted.clear()
+        self.paged.extend(self.handed)
+        self.handed.clear()
+
+    def failed(self, system: str) -> None:
+        """A reading failed: what else was handed out for the same page is not taken in."""
+        self.handed = [each for each in self.handed if each[0][0] != system]
 
     def unanswered(self) -> None:
         """The answer to the last write was lost."""
@@ -236,6 +243,7 @@ class Oracle:
     def crashed(self) -> None:
         """What was read and not decided about is forgotten."""
         self.sighted.clear()
+        self.handed.clear()
         self.paged.clear()
 
     def ended(self, linked: Collection[tuple[str, str]]) -> None:
