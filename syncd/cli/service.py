@@ -97,7 +97,7 @@ def serve(folder: Path, make: Callable[..., Works], *, page: bool) -> int:
     live = web.Live(plan=lambda tenant: _planned(works, tenant), breakers=metrics.shut)
     site = web.Site(folder, live=live) if page and service.web_listen else None
     app = web.application(works.health, metrics, site)
-    server = web.Server(service.web_listen, app) if site is not None else None
+    server = web.Server(service.web_listen, app, proxied=bool(service.web_public)) if site is not None else None
     if server is not None and not server.start():
         output.note(f"nothing listens on {service.web_listen}: it is taken or not allowed; syncing goes on")
     if site is not None:

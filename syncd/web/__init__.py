@@ -57,7 +57,7 @@ def application(
     if site is None:
         return Starlette(routes=routes)
     guard = Middleware(Guard, address=site.address, sessions=site.sessions)
-    lost = site.view(lambda site, request: site.failed(request, 404, "missing", "There is no such page.", "Go back."))
+    lost = site.view(lambda site, request: site.failed(request, 404, "usage", "There is no such page.", "Go back."))
     return Starlette(
         routes=[*routes, *pages(site)],
         middleware=[guard],
@@ -113,7 +113,8 @@ def pages(site: Site) -> list[BaseRoute]:
 class Server:
     """The application in a thread of its own; a failure to listen is logged and leaves the syncing alone."""
 
-    def __init__(self, listen: str, app: Starlette) -> None:
+    def __init__(self, listen: str, app: Starlette, *, proxied: bool = False) -> None:
+        """proxied: a proxy on this machine stands in front, and is believed about whom it speaks for."""
         host, _, port = listen.rpartition(":")
         config = uvicorn.Config(
             app,
@@ -124,6 +125,7 @@ class Server:
             lifespan="off",
             timeout_graceful_shutdown=2,
             server_header=False,
+            proxy_headers=proxied,
         )
         self.listen = listen
         self._server = uvicorn.Server(config)

@@ -158,7 +158,7 @@ class Site:
             form = await read_form(request)
             session: Session | None = request.state.session
             if session is None or not hmac.compare_digest(form.one("csrf").encode(), session.csrf.encode()):
-                return self.failed(request, 403, "form", "This form is not of this session.", "Load the page again.")
+                return self.failed(request, 403, "usage", "This form is not of this session.", "Load the page again.")
             return await run_in_threadpool(self._ending, request, lambda: do(self, request, form))
 
         return endpoint
@@ -175,7 +175,7 @@ class Site:
         except ConfigError as error:
             return self.failed(request, 409, error.code, "; ".join(error.problems), error.next_step)
         except Missing as error:
-            return self.failed(request, 404, "missing", str(error), "Go back to the list and look again.")
+            return self.failed(request, 404, error.code, str(error), "Go back to the list and look again.")
         except UsageError as error:
             return self.failed(
                 request, 409, error.code, str(error), "Look at it again: it may have been decided meanwhile."
@@ -220,8 +220,6 @@ class Site:
 
 class Missing(UsageError):
     """What was asked for is not there."""
-
-    code = "usage"
 
 
 async def read_form(request: Request) -> Form:
