@@ -347,3 +347,33 @@ def test_a_merge_keeps_every_contact_once(tmp_path: Path) -> None:
         assert emails(rig, name, alive) == ["anna@acme.fr", "bob@acme.fr"]
         assert sorted(each["text"] for each in rig.worlds[name].record(alive)["notes"]) == ["one", "two"]  # type: ignore[index,union-attr]
     assert writes(rig.cycle()) == 0
+
+
+def test_many_removals_at_once_are_held(tmp_path: Path) -> None:
+    """Contacts that vanish from many clients of one system are one held set; refused, they are written back where they were."""
+    for release in (True, False):
+        folder = tmp_path / str(release)
+        folder.mkdir()
+        rig = make_rig(folder, ("a", "b"))
+        rig.systems = tuple(replace(each, on_delete="delete") for each in rig.systems)
+        rig.change_policy(systems=rig.systems)
+        ids = [
+            rig.worlds["a"].add(name=f"Client {n}", email=f"c{n}@x.fr", contacts=[{**ANNA, "email": f"anna{n}@x.fr"}])
+            for n in range(8)
+        ]
+        rig.settle()
+        for each in ids[1:]:
+            rig.worlds["a"].edit(each, contacts=[])
+        rig.settle()
+        (hold,) = rig.holds()
+        assert len(hold.items) == 7
+        assert [len(contacts(rig, "b", each)) for each in ids] == [1] * 8
+        if release:
+            rig.operate().release(hold.hold)
+        else:
+            rig.operate().refuse(hold.hold)
+        rig.settle()
+        left = 0 if release else 1
+        for name in ("a", "b"):
+            assert [len(contacts(rig, name, each)) for each in ids] == [1] + [left] * 7
+        assert writes(rig.cycle()) == 0
