@@ -34,6 +34,7 @@ from syncd.cli.status import show_error
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.config.shape import seconds
 from syncd.engine.applying import seal
+from syncd.engine.linting import clocks, lint
 from syncd.errors import SyncdError
 from syncd.store import HoldKind
 from syncd.tenant import Tenant, open_tenant
@@ -321,7 +322,9 @@ def _show_plan(document: Mapping[str, Any]) -> None:
 @click.command()
 @options
 def check(call: Call) -> int:
-    r"""Check the configuration, then each system's credentials, permissions and first page; send nothing.
+    r"""Check the configuration, then each system's credentials, reading permissions and clock, then the data; send nothing.
+
+    The data lint goes through the clients that are in the store: values that a system would cut, clients it cannot hold.
 
     \b
     Example: syncd check --tenant acme
@@ -344,7 +347,8 @@ def _check_tenant(service: ServiceConfig, tenant: TenantConfig) -> report.Docume
     with log.context(tenant=tenant.name):
         try:
             with _opened(service, tenant) as one:
-                return report.findings(tenant.name, one.engine.check())
+                seen = [*one.engine.check(), *clocks({name: door.skew_seconds for name, door in one.doors.items()})]
+                return report.findings(tenant.name, [*seen, *lint(one.store, one.engine.systems)])
         except Exception as error:  # noqa: BLE001 - the failure of one tenant never stops the others
             log.get(__name__).error("job_failed", job="check", error=error)
             told = error_document(error)

@@ -28,6 +28,8 @@ def check(system: System) -> list[Finding]:
     try:
         account = provider.account() if provider.capabilities.account else None
         page = next(iter(provider.pull()), None)
+        if page is not None and page.records:
+            provider.fetch(page.records[0].external_id)
     except ProviderError as error:
         return [Finding(system.name, "error", error.code, str(error), error.next_step)]
     findings = [
@@ -35,7 +37,7 @@ def check(system: System) -> list[Finding]:
             system.name,
             "ok",
             "reachable",
-            f"answers; the first page has {len(page.records) if page else 0} records"
+            f"answers; the first page has {len(page.records) if page else 0} records, which can also be read singly"
             + (f"; account {account}" if account else ""),
         )
     ]

@@ -58,7 +58,7 @@ from syncd.errors import (
 )
 from syncd.providers import decoding
 from syncd.providers.decoding import NOTHING, segment
-from syncd.providers.outcomes import Explained, Question, Received, decoded, explain_plainly, judge
+from syncd.providers.outcomes import Explained, Question, Received, ahead_seconds, decoded, explain_plainly, judge
 from syncd.providers.pace import MakePacing, Pace
 from syncd.providers.wire import Bounded, bound, why
 
@@ -253,6 +253,7 @@ class Http:
         self._authoriser: Authoriser | None = None
         self._lock = threading.Lock()
         self._requests = 0
+        self.skew_seconds: float | None = None  # this machine's clock beside the system's
         rate = settings.requests_per_second
         if rate is None and not _is_loopback(httpx.URL(self.base_url).host):
             rate = requests_per_second or DEFAULT_REQUESTS_PER_SECOND
@@ -384,6 +385,7 @@ class Http:
                 raise _Shut(message, **call.question.context()) from None
         try:
             received = self._exchange(call, credentials)
+            self.skew_seconds = ahead_seconds(received, self._clock())
             judge(call.question, received, self._clock())
         except BaseException as error:
             if isinstance(error, RateLimited) and error.status is not None:
@@ -493,8 +495,6 @@ class Http:
             url = httpx.URL("")
         plain = url.scheme == "http" and self._insecure_loopback and _is_loopback(url.host)
         if not url.host or not (url.scheme == "https" or plain) or url.userinfo or url.query or url.fragment:
-            problem = (
-                "not a usable address; allowed is https://host/path (http:// on loopback with allow_insecure_loopback)"
-            )
+            problem = "not usable; allowed is https://host/path (http:// on loopback with allow_insecure_loopback)"
             raise ConfigError([f"systems.{self._who}.{key}: {problem}"])
         return _origin(url)

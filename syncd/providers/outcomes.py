@@ -141,6 +141,12 @@ def pause_seconds(headers: Mapping[str, str], now: float) -> float:
     return min(max(until - (now if theirs is None else theirs), 0.0), LONGEST_PAUSE_SECONDS)
 
 
+def ahead_seconds(received: Received, now: float) -> float | None:
+    """How far a clock that shows `now` (epoch seconds) is ahead of the system's, by the answer's Date; None where it has none."""
+    theirs = _epoch(received.headers.get("date", ""))
+    return None if theirs is None else now - theirs
+
+
 def _epoch(text: str) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp()
