@@ -12,8 +12,8 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,13 +38,14 @@ _log = log.get("witness")
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a witness knows. key: of the digests. counters: kind of id -> the last that was given."""
+    """What a witness knows. key: of the digests. counters: kind of id -> the last that was given. mark: how many were gone and erased."""
 
     store_id: str
     fence: int
     cycle: int
     counters: Mapping[str, int]
     key: str
+    mark: str = ""
     digests: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -64,7 +65,7 @@ def look(store: Store) -> Remembered:
 
 
 def _with(head: Remembered, digests: Collection[str]) -> Remembered:
-    return Remembered(head.store_id, head.fence, head.cycle, head.counters, head.key, tuple(sorted(digests)))
+    return replace(head, digests=tuple(sorted(digests)))
 
 
 def _head(tx: Tx) -> Remembered:
@@ -75,6 +76,7 @@ def _head(tx: Tx) -> Remembered:
         cycle=int(last.cycle[1:]) if last is not None else 0,
         counters=copying.counters(tx),
         key=tx.get_meta(KEY) or "",
+        mark=f"{copying.count_gone(tx)} {copying.count_suppressed(tx)}",
     )
 
 
@@ -84,7 +86,7 @@ class Witness:
     def __init__(self, folder: Path | None, tenant: str) -> None:
         self._head = folder / f"{tenant}.witness" if folder is not None else None
         self._tombstones = folder / f"{tenant}.tombstones" if folder is not None else None
-        self._told: tuple[int, datetime] | None = None
+        self._told: tuple[str, datetime] | None = None
 
     def remembered(self) -> Remembered | None:
         """What was remembered last; None where there is nothing that can be read."""
@@ -93,25 +95,29 @@ class Witness:
         try:
             head = json.loads(self._head.read_text(encoding="ascii"))
             digests = tuple(self._tombstones.read_text(encoding="ascii").split())
-            return Remembered(**head, digests=digests)
+            found = Remembered(**head, digests=digests)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
             _log.warning("witness_failed", error=type(error).__name__)
             return None
+        self._told = (found.mark, datetime.fromtimestamp(0, UTC))
+        return found
 
     def keep(self, store: Store, now: datetime, *, whole: bool = False) -> None:
-        """Remember what the store knows by now. Deletions are written out when there are new ones and every few minutes at most."""
+        """Remember what the store knows by now. New deletions are written out every few minutes at most, at once with `whole`."""
         if self._head is None or self._tombstones is None:
             return
         with store.reading() as tx:
-            head, gone = _head(tx), copying.count_gone(tx)
-        known, at = self._told or (-1, now)
-        if whole or self._told is None or (gone != known and now - at >= TOMBSTONES_EVERY):
+            head = _head(tx)
+        known, at = self._told or ("", now)
+        is_new = self._told is None or head.mark != known
+        if is_new and (whole or self._told is None or now - at >= TOMBSTONES_EVERY):
             head = look(store)
-            self._told = (gone, now)
+            self._told = (head.mark, now)
             self._write(self._tombstones, "\n".join(head.digests))
-        document = {name: getattr(head, name) for name in ("store_id", "fence", "cycle", "counters", "key")}
+        head = replace(head, mark=self._told[0] if self._told is not None else "")
+        document = {name: getattr(head, name) for name in ("store_id", "fence", "cycle", "counters", "key", "mark")}
         self._write(self._head, json.dumps(document, sort_keys=True))
 
     def _write(self, path: Path, text: str) -> None:
@@ -145,6 +151,7 @@ def notice(store: Store, remembered: Remembered | None, now: datetime) -> bool:
     if head.cycle == 0 and not is_same:
         with store.writing() as tx:
             _take_over(tx, remembered)
+            tx.set_meta(STORE_ID, secrets.token_hex(KEY_BYTES))
             tx.set_meta(RESTORED, now.isoformat())
         return False
     restored(store, remembered, now, "an older state of the database was found")

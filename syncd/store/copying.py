@@ -173,6 +173,11 @@ def count_gone(work: Tx) -> int:
     return int(work.run(select(func.count()).where(tables.links.c.state == LinkState.GONE)).scalar_one())
 
 
+def count_suppressed(work: Tx) -> int:
+    """How many digests are remembered."""
+    return int(work.run(select(func.count()).select_from(tables.suppressed)).scalar_one())
+
+
 def linked_records(work: Tx) -> list[tuple[str, str, str]]:
     """(system, external id, client) of every link."""
     link = tables.links.c
