@@ -38,7 +38,7 @@ probability of one half. syncd compares names with the weights it ships; for the
 equal, misspelt, different; the threshold is the shipped one. In Febrl 4 syncd keeps the best pair of each record, because no client is
 twice in one list. *Closed*: pairs that follow from others (A is B, B is C) count, for everybody. The comparison was developed while looking
 at these two data sets, which nobody should read as a promise for other data. Seconds are those of estimating and matching, without
-loading data or libraries.
+loading data or libraries. The peers: `peers/bin/pip install recordlinkage splink`, then `BENCH_PEERS=$PWD/peers/bin/python`.
 
 *Large*: {large:,} clients in each of two systems in one store, linked by `syncd.engine.linking` as a first run does it: keys, look-ups in
 SQLite, verdicts, grouping, links, holds and the audit trail. Invented data (`tests/benchmarks/large.py`): seven in ten are in both.
