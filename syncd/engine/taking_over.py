@@ -8,7 +8,7 @@ of both stay with the client, whose other systems follow by a merge of clients, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from syncd.engine import merging, trail
 from syncd.engine.absorbing import GONE_THERE, duplicates, set_apart
 from syncd.engine.decide import Scope
 from syncd.engine.observe import EARLIER, MOVED_TO, digest
-from syncd.store import Bundle, HoldKind, HoldRow, LinkRow, LinkState, RecordRow, RecordState
+from syncd.store import Bundle, HoldKind, HoldRow, HoldState, LinkRow, LinkState, RecordRow, RecordState
 
 if TYPE_CHECKING:
     from syncd.core.model import Fields
@@ -116,8 +116,16 @@ def follow(tx: Tx, row: RecordRow, link: LinkRow, taker: Taker, scope: Scope) ->
     items = [{**item, "told": True} for item in items] if taker.told else items
     key = f"merge:{digest(items)}"
     if not tx.is_held(key):
+        _ask_anew(tx, {str(link.client), str(taker.client)}, scope)
         reason = f"{row.system} seems to have merged its record {row.external_id} into {taker.external_id}"
         tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.MERGE, row.system, reason, items, scope.now, key))
+
+
+def _ask_anew(tx: Tx, clients: set[str], scope: Scope) -> None:
+    """An open proposal about just these two is overtaken: it does not know that one of the records is gone."""
+    for hold in tx.holds(HoldState.OPEN):
+        if hold.kind in (HoldKind.LINK, HoldKind.MERGE) and {item.get("client") for item in hold.items} == clients:
+            tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="asked about anew"))
 
 
 def _stand_apart(tx: Tx, row: RecordRow, link: LinkRow, taker: Taker, scope: Scope) -> None:
