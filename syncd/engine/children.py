@@ -30,7 +30,7 @@ from syncd.core.model import UNKNOWN, Context, Fields, Policy, Value, unit_value
 from syncd.core.plan import Extra
 from syncd.engine.answers import resembles
 from syncd.engine.observe import SENT
-from syncd.store import Base, LinkRow, RecordRow
+from syncd.store import Base, Bundle, LinkRow, RecordRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -370,6 +370,24 @@ def _gather_notes(family: Family, golden: Fields, sides: Sequence[Side], sight: 
                 fields={**extra.fields, NOTES: done.missing[key]},
                 reasons=(*extra.reasons, "notes: added in another system"),
             )
+
+
+def differing(bundle: Bundle, link: LinkRow, record: RecordRow, system: System, policy: Policy) -> list[str]:
+    """Of contacts and notes, those that a record does not show as golden holds them, as far as its system can be told."""
+    golden, links = bundle.client.fields, [each for each, _ in bundle.sides if each.system == system.name]
+    sight = Sight({system.name: system}, policy, policy.context.within(golden))
+    family = gather(golden, bundle.client.origins, links, [(link, record)], sight, lambda name: name)
+    extra = family.extras.get((link.system, link.external_id), Extra())
+    moved = [
+        unit for unit in (CONTACTS, NOTES) if family.golden.get(unit) != golden.get(unit) and unit in family.golden
+    ]
+    drift = [CONTACTS] if extra.drift else []
+    return [unit for unit in dict.fromkeys([*moved, *extra.fields, *drift]) if _is_told(system, unit)]
+
+
+def _is_told(system: System, unit: str) -> bool:
+    spec = system.spec(unit)
+    return spec is not None and spec.update
 
 
 def contact_ids(fields: Fields) -> list[str]:

@@ -18,11 +18,12 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from syncd.core.model import UNKNOWN, Fields, Policy, unit_value, units_in
 from syncd.core.plan import differing
+from syncd.engine import children
 from syncd.engine.decide import GATHERED
 from syncd.engine.observe import digest
 from syncd.errors import Gone, ProviderError
@@ -203,6 +204,10 @@ class _System:
                 continue
             if not self._is_settled(unit, golden, shown, link.bases.get(unit)):
                 found.extend(name for name in differing(unit, value, shown, same) if self._is_told(name))
+        record = next((record for side, record in bundle.sides if side is link), None)
+        if record is not None and link.state is LinkState.LINKED:
+            now = replace(record, fields=dict(shown))
+            found.extend(children.differing(bundle, link, now, self.system, self.policy))
         return tuple(found)
 
     def _is_settled(self, unit: str, golden: Fields, shown: Fields, base: Base | None) -> bool:

@@ -103,3 +103,14 @@ def test_a_system_that_cannot_be_read_is_told(synced: Place) -> None:
     )
     assert system(synced, "books")["equal"] == 2
     synced.world("crm").before.clear()
+
+
+def test_contacts_and_notes_are_compared(synced: Place) -> None:
+    """A contact or a note that somebody adds, changes or removes is a difference; once synced it is none."""
+    anna = {"given_name": "Anna", "family_name": "Kern", "email": "anna@acme.example"}
+    synced.world("books").edit("1", contacts=[anna], notes=["one"])
+    assert system(synced, "books")["differences"][0]["golden"] == ["contacts", "notes"]
+    synced.run("sync", "--until-quiet")
+    assert synced.json("verify")["tenants"][0]["sound"] is True
+    synced.world("crm").edit("1", contacts=[])
+    assert system(synced, "crm")["differences"][0]["golden"] == ["contacts"]
