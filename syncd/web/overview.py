@@ -20,6 +20,9 @@ PAGE_SECONDS: Final = 0.05
 PART_SECONDS: Final = 0.25
 """The same for what is asked for while somebody looks at the page already."""
 
+OLD: Final = timedelta(seconds=15)
+"""From which age on a row says when it was read."""
+
 SPANS: Final[Mapping[str, tuple[timedelta, int]]] = {
     "1h": (timedelta(hours=1), 60),
     "24h": (timedelta(hours=24), 96),
@@ -40,6 +43,7 @@ def overview(site: Site, request: Request) -> Response:
         row["worst"] = min((system["state"] for system in row["systems"]), key=lambda s: rank[s], default="never")
         row["trouble"] = [system for system in row["systems"] if system["state"] in ("failing", "paused")]
         row["sums"] = _sums(row["systems"])
+        row["old"] = row["read_at"] is not None and site.clock() - row["read_at"] > OLD
     return site.page(
         request, template, rows=rows, broken=site.tenants.broken, unread=unread, folder=str(site.tenants.folder)
     )
