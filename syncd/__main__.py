@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    if "run" in sys.argv[1:]:
+    if {"run", "worker"} & set(sys.argv[1:]):
         # Until the service listens to it, which takes the time of its imports, a SIGHUP would end the process. What it asks
         # for is done anyway: the configuration is about to be read.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

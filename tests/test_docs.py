@@ -70,6 +70,13 @@ def test_the_page_about_the_log_is_what_the_code_logs() -> None:
     assert {event for event, _level in log_page.logged()} == EVENTS.keys() - {"library"}
 
 
+def test_every_alert_says_what_to_do() -> None:
+    """Each alert rule has its heading in docs/operations.md, and no heading is of an alert that is not there."""
+    rules = re.findall(r"- alert: (\w+)", (ROOT / "ops" / "alerts.yml").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert re.findall(r"^### `(Syncd\w+)`$", text, re.MULTILINE) == rules
+
+
 def test_every_shipped_provider_is_on_the_page() -> None:
     """No provider but the one for tests is missing from docs/providers.md."""
     assert set(page.TITLES) == set(providers.REGISTRY) - {"memory"}

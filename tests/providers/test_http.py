@@ -314,6 +314,39 @@ def test_refused_connection_is_out_of_reach():
     door.close()
 
 
+def test_a_login_that_the_network_refuses_tells_why():
+    """Where nobody listens the cause is told in the words of the operating system, for a request and for its login."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    door = Http(settings(url), "https://example.invalid")
+
+    def login(_refresh):
+        door.send("POST", "", base=f"{url}/login", json={}, authorised=False, operation="login")
+
+    with pytest.raises(OutOfReach, match=r"the connection failed \(ConnectError: Connection refused\)"):
+        door.send("GET", "/x", authorised=False)
+    door.authorise_with(Bearer(login), auth_url=f"{url}/login")
+    with pytest.raises(
+        OutOfReach, match=r"no login at the moment \(login: the connection failed \(ConnectError: Connection refused"
+    ):
+        door.send("GET", "/x")
+    door.close()
+
+
+def test_the_clock_of_the_system_is_compared(httpserver):
+    """The date of the last answer tells how far this machine's clock is ahead; an answer without one tells nothing."""
+    httpserver.expect_request("/v1/x").respond_with_handler(
+        replies(say(date="Sat, 21 Nov 2026 12:00:00 GMT"), say(date="nonsense"))
+    )
+    door = Http(settings(httpserver.url_for("/v1")), "https://example.invalid", clock=lambda: 1795262460.0)
+    assert door.skew_seconds is None
+    door.send("GET", "/x")
+    assert door.skew_seconds == 60.0
+    door.send("GET", "/x")
+    assert door.skew_seconds is None
+    door.close()
+
+
 def test_breaker_opens_for_a_system_that_is_down_and_closes_again():
     """After twenty failures in a row nothing is tried for a moment, then one success heals it."""
     with raw_server(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") as (server, door):
