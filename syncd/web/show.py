@@ -23,6 +23,8 @@ LAYOUT: Final = frozenset("\n\t")
 
 MAX_COMPARED_WORDS: Final = 2_000
 """Of a text, beyond which a difference is told without marking where it is."""
+ALIKE: Final = 0.6
+"""How much of two words has to be the same for them to be compared letter by letter."""
 MAX_SHOWN_CHARACTERS: Final = 20_000
 
 _WORDS: Final = re.compile(r"\w+|\W", re.UNICODE)
@@ -134,15 +136,21 @@ def _pieces(text: str, against: str) -> Iterator[Markup]:
         return
     if len(words) <= 1 and len(others) <= 1:
         words, others = list(text), list(against)
-    matcher = SequenceMatcher(None, others, words, autojunk=False)
-    for kind, _, _, start, end in matcher.get_opcodes():
+    for kind, first, last, start, end in SequenceMatcher(None, others, words, autojunk=False).get_opcodes():
         piece = "".join(words[start:end])
         if kind == "equal":
             yield visible(piece)
+        elif last - first == end - start == 1 and len(piece) > 1 and _is_alike(piece, others[first]):
+            yield from _pieces(piece, others[first])
         elif piece:
             yield Markup("<mark>{}</mark>").format(visible(piece))
         else:
             yield Markup('<mark class="gap" title="something was here">\u2038</mark>')
+
+
+def _is_alike(word: str, other: str) -> bool:
+    """Whether two words are forms of one, of which the letters that differ are worth marking."""
+    return SequenceMatcher(None, other, word, autojunk=False).ratio() >= ALIKE
 
 
 def moment(at: object) -> datetime | None:

@@ -46,6 +46,8 @@ def test_marks_are_what_the_other_does_not_have(text: str, other: str) -> None:
     [
         ("12 rue de la Paix", "12 rue de Lyon", ["la Paix"]),
         ("Fictve", "Fictive", [""]),
+        ("+33142685301", "+33142685302", ["1"]),
+        ("rue Foch 12b", "rue Foch 12", ["b"]),
         ("a@x.example", "a@x.example", []),
         ({"city": "Paris", "country": "FR"}, {"city": "Lyon", "country": "FR"}, ["Paris"]),
         (True, False, ["yes"]),
