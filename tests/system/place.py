@@ -28,11 +28,12 @@ class Look:
     conflicts: list[Raw]
     holds: list[Raw]
     outbox: list[Raw]
+    name: str = TENANT
 
     @property
     def tenant(self) -> Raw:
         """The tenant's part of `status`."""
-        return next(each for each in self.status["tenants"] if each["tenant"] == TENANT)
+        return next(each for each in self.status["tenants"] if each["tenant"] == self.name)
 
     def system(self, name: str) -> Raw:
         """One system's part of `status`."""
@@ -61,14 +62,21 @@ class Look:
 
 
 class Place:
-    """One tenant `demo` and its four systems."""
+    """One tenant, `demo` unless it is named, and its four systems."""
 
     def __init__(
-        self, launcher: Launcher, sandbox: Sandbox, folder: Path, database: str = "sqlite:///state", **config: Any
+        self,
+        launcher: Launcher,
+        sandbox: Sandbox,
+        folder: Path,
+        database: str = "sqlite:///state",
+        tenant: str = TENANT,
+        **config: Any,
     ) -> None:
         self.launcher = launcher
         self.sandbox = sandbox
         self.folder = folder
+        self.name = tenant
         self.database = database
         self.config = folder / "config"
         self.configure(**config)
@@ -76,7 +84,7 @@ class Place:
     def configure(self, **config: Any) -> None:
         """Write the config folder anew; see `syncd.sandbox.write_config`."""
         service = {"database": self.database, **config.pop("service", {})}
-        write_config(self.sandbox, self.folder, TENANT, service=service, **config)
+        write_config(self.sandbox, self.folder, self.name, service=service, **config)
 
     # ---- commands
 
@@ -121,7 +129,8 @@ class Place:
         with ThreadPoolExecutor(2) as pool:
             told = [future.result() for future in [pool.submit(self.ask, *words) for words in wanted]]
         return Look(
-            told[0], told[1]["clients"], told[2]["records"], told[3]["conflicts"], told[4]["holds"], told[5]["writes"]
+            told[0], told[1]["clients"], told[2]["records"], told[3]["conflicts"], told[4]["holds"], told[5]["writes"],
+            self.name,
         )  # fmt: skip
 
     # ---- people
