@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks`, which is `make bench`: syncd beside loops by hand, and peers where they are installed.
 
 `python -m tests.benchmarks matching` measures matching alone and renews its section of the page; see `matching.py`.
+`python -m tests.benchmarks cluster` does the same for workers on one PostgreSQL database; see `cluster.py`.
 
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
 a quarter of BENCH_CLIENTS), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks import matching
+from tests.benchmarks import cluster, matching
 from tests.benchmarks.page import page_of
 
 HERE: Final = Path(__file__).parent
@@ -126,7 +127,7 @@ def main() -> None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}
     text = page_of(figures, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
-    write(f"{text}\n{matching.section()}")
+    write(f"{text}\n{matching.section()}\n{cluster.section()}")
 
 
 def write(text: str) -> None:
@@ -137,5 +138,7 @@ def write(text: str) -> None:
 
 if sys.argv[1:] == ["matching"]:
     write(matching.renewed(PAGE.read_text(encoding="utf-8"), matching.section()))
+elif sys.argv[1:] == ["cluster"]:
+    write(cluster.renewed(PAGE.read_text(encoding="utf-8"), cluster.section()))
 else:
     main()

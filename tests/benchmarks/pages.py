@@ -1,6 +1,6 @@
 """A server of pages that were written before it was asked: clients of 25 fields as Tiime lists them, in ranges.
 
-It runs in a process of its own (`python -m tests.benchmarks.pages CLIENTS PAGE`), prints its port, and costs next to nothing
+It runs in a process of its own (`python -m tests.benchmarks.pages CLIENTS PAGE [LATENCY]`, in seconds), prints its port, and costs next to nothing
 per request, so that what is measured is the reader. `/v1/companies/N/clients` shows the same clients for every N; GET
 `/phase/churn` changes one client in a hundred from then on, `/phase/first` takes that back. Plain `?page=N` works too.
 """
@@ -108,8 +108,9 @@ class Pages:
 class Connection(asyncio.Protocol):
     """One kept-alive connection, one request after the other."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, latency: float) -> None:
         self.pages = pages
+        self.latency = latency
         self.waiting = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,7 +119,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.waiting += data
         for head in self.heads():
-            self.transport.write(self.pages.answer(head))  # type: ignore[attr-defined]
+            answer = self.pages.answer(head)
+            asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer)  # type: ignore[attr-defined]
 
     def heads(self) -> Iterator[bytes]:
         while b"\r\n\r\n" in self.waiting:
@@ -126,13 +128,13 @@ class Connection(asyncio.Protocol):
             yield head + b"\r\n"
 
 
-async def serve(clients: int, size: int) -> None:
+async def serve(clients: int, size: int, latency: float = 0.0) -> None:
     """Serve on a free port of this machine until the process ends."""
     pages = Pages(clients, size)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(pages), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(pages, latency), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - it tells its parent
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), float((sys.argv[3:] or ["0"])[0])))

@@ -86,6 +86,7 @@ class Cluster:
         """Every violation in one tenant, looked at without the others. before: the number of the last request before the kill."""
         folder = self.folder / f"judge-{place.name}"
         alone = Place(self.launcher, place.sandbox, folder, self.url, tenant=place.name, poll="1s")
+        alone.sync()  # the stop may have cut a listing off, which is told as that
         return judge(alone, cut=range(before, place.now + 1), quiet=False)
 
 
