@@ -37,7 +37,7 @@ would show both in the same form.
     competes with the rank of the system where its value was typed.
 8.  A group comes whole from one edit. Parts that the editing system cannot hold are kept only if it changed none of
     line 1, postal code, city and country; otherwise they are cleared with it. A name typed as one text drops the old split.
-    A part that nobody ever knew stays unknown.
+    A part that nobody ever knew stays unknown; one that some system still shows of a group that was emptied is empty.
 9.  An edit of a shortened form that only shortens or lengthens it would destroy the tail elsewhere: it is held as `lossy`.
     What is held is held for every system that changed the unit: none of their values is lost meanwhile.
 
@@ -155,7 +155,8 @@ def merge(
     if any(_shortens(side) for side in strong):
         asking = [_candidate(side) for side in sorted(strong, key=lambda side: not _shortens(side))]
         return _held(unit, golden, known, strong, asking, "lossy", policy.rule.value, LOSSY)
-    options = [(side, complete(absorb(unit, golden, _value(side.mirror), side.part_same))) for side in strong]
+    was = golden if golden is not None else _emptied(unit, known, strong)
+    options = [(side, complete(absorb(unit, was, _value(side.mirror), side.part_same))) for side in strong]
     contested = (consent and golden is False) or (
         not constant
         and any(_golden_competes(side, golden) for side in strong if not side.weak)
@@ -189,6 +190,12 @@ def absorb(unit: str, golden: Value, edited: Value, part_same: Callable[[str, Va
     for part in lost:
         merged[part] = None if moved else old[part]
     return None if all(value is None for value in merged.values()) else merged
+
+
+def _emptied(unit: str, known: Sequence[Side], strong: Sequence[Side]) -> Value:
+    """A group that golden holds nothing of, as its parts that are still shown where nobody has changed it: they are empty, not unknown."""
+    shown = [part for side in known if side not in strong for part in parts_shown(side.mirror)]
+    return dict.fromkeys(shown) if shown and is_group(unit) else None
 
 
 def _identity(side: Side, policy: FieldPolicy) -> tuple[int, str, str]:

@@ -425,6 +425,15 @@ def test_an_address_that_is_cleared_is_cleared_whole() -> None:
     assert moves(decision)["b"] == (Move.STAY, True)
 
 
+def test_an_address_typed_after_a_clear_takes_nothing_of_what_a_slow_system_still_shows() -> None:
+    """What a system has not been told yet is cleared with the rest, also where the new address cannot hold that part."""
+    typed: dict[str, Value] = {"address_line1": "9 High St", "postal_code": "10115", "city": "Berlin", "country": "DE"}
+    slow = agreed("b", ADDRESS, ADDRESS)
+    decision = decide(None, side("a", typed, None, None, form=NARROW), slow, unit="address")
+    assert decision.outcome is Outcome.ACCEPT
+    assert decision.value == {**typed, "address_line2": None, "region": None}
+
+
 def test_a_shortened_part_keeps_its_full_text_when_another_part_is_edited() -> None:
     """The editing system's short form of a part that it did not touch does not replace the full one."""
     full = {**ADDRESS, "address_line1": "1 Lower Rotherhithe Road"}
