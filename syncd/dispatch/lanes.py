@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from syncd import log
@@ -33,6 +34,16 @@ ERRAND_SECONDS: Final = 60.0
 ERRAND_PAUSE_SECONDS: Final = 0.2
 
 _log = log.get("worker")
+
+
+def next_turns(turns: Sequence[Turn]) -> dict[str, datetime]:
+    """When each system is due again. Those of one interval that were pulled together stay together: one cycle, not one for each."""
+    at: dict[float, datetime] = {}
+    for each in turns:
+        if each.poll_seconds not in at:
+            first = min(other.due_at for other in turns if other.poll_seconds == each.poll_seconds)
+            at[each.poll_seconds] = following(each.poll_seconds, first, each.at)
+    return {each.system: at[each.poll_seconds] for each in turns}
 
 
 class Lanes:
@@ -123,10 +134,7 @@ class Lanes:
             purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
             self._look_on(tenant, report)
             took = time.monotonic() - began
-            now = turns[0].at
-            self._desk.ended(
-                config.name, {each.system: following(each.poll_seconds, each.due_at, now) for each in turns}, took
-            )
+            self._desk.ended(config.name, next_turns(turns), took)
 
     def _look_on(self, tenant: Tenant, report: CycleReport) -> None:
         """Hand the cycle to those who look on; their faults stop nothing."""

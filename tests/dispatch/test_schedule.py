@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd.dispatch.lanes import next_turns
 from syncd.dispatch.schedule import JITTER_SHARE, SHORTEST_SECONDS, following
+from syncd.store.cluster import Turn
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,3 +35,10 @@ def test_missed_turns_are_one(missed: int) -> None:
 def test_systems_do_not_stay_in_step() -> None:
     """A hundred systems that were due at one moment are not due at one moment again."""
     assert len({following(300, NOON, NOON) for _ in range(100)}) > 90
+
+
+def test_systems_of_a_tenant_stay_together() -> None:
+    """Systems of one interval that were pulled in one cycle are due at one moment again, others at their own."""
+    turns = [Turn(name, poll, NOON, NOON) for name, poll in (("books", 60.0), ("lsp", 60.0), ("erp", 300.0))]
+    found = next_turns(turns)
+    assert found["books"] == found["lsp"] < found["erp"]
