@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.engine.test_merging_crashes import SYSTEMS, Scene
+from tests.engine.scene import SYSTEMS, Scene
 
 ANNA = {"given_name": "Anna", "family_name": "Kern", "email": "anna@acme.example", "phone": "+33142600001"}
 BOB = {"given_name": "Bob", "family_name": "Roy", "phone": "+33142600002"}
