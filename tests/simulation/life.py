@@ -78,6 +78,7 @@ class Life:
         self._rng = {name: Random(f"{name} {plan.seed}") for name in ("edits", "faults", "crash", "users", "operator")}  # noqa: S311
         self._crash_at = crash_at
         self._crashes_left = plan.crashes if crash_at is None else 1
+        self._dies_after_create = 0.15 if crash_at is None else 0.0
         if crash_at is None and plan.crashes:
             self._crash_at = self._rng["crash"].randint(1, 150)
         number = next(_LIVES)
@@ -452,6 +453,12 @@ class Life:
 
     def _after(self, name: str, call: Call) -> None:
         self.tell(f"   {name}: {call.action} {call.external_id or ''}")
+        if (
+            call.action == "create"
+            and self._crash_at is not None
+            and self._rng["crash"].random() < self._dies_after_create
+        ):
+            self._crash_at = self.points + 1
         self._point(f"after {call.action} {name}/{call.external_id}")
         if not self.troubled:
             return

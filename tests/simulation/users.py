@@ -66,7 +66,7 @@ class Users:
             (4, lambda: self.edit_both(where, record, same=False)),
             (2, lambda: self.back(where, record)),
             (1, lambda: self.touch(where, record)),
-            (1, lambda: self.consent(where, record)),
+            (3, lambda: self.consent(where, record)),
         ]
         if self.plan.has("deletes"):
             chances.append((1, lambda: self.remove(where, record)))
