@@ -37,7 +37,8 @@ def until(truth: Callable[[], bool], what: str, seconds: float, why: Callable[[]
 
 def lines(child: Child) -> list[dict[str, Any]]:
     """What a worker has logged so far."""
-    text = (child.folder / "err").read_text(errors="replace")
+    log = child.folder / "err"
+    text = log.read_text(errors="replace") if log.exists() else ""  # a child that was just started has none yet
     return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
 
