@@ -131,14 +131,14 @@ def _document(tenant: str, done: Erased, plans: Iterable[Path], files: Iterable[
 
 
 def _show(ahead: Erased, *, err: bool) -> None:
-    tell = output.aside if err else output.say
+    tell = output.note if err else output.say
     others = f" with {', '.join(ahead.clients[1:])}, merged into it" if len(ahead.clients) > 1 else ""
     tell(f"{ahead.client}{others}: everything that syncd knows and has known about it goes")
     _systems([{"system": system, "external_id": external_id} for system, external_id in ahead.still_in], err=err)
 
 
 def _systems(held: Iterable[dict[str, Any]], *, err: bool) -> None:
-    tell = output.aside if err else output.say
+    tell = output.note if err else output.say
     for each in held:
         record = each["external_id"] or "perhaps a record whose creation was never answered"
         tell(f"  still in {each['system']}: {record} (delete it there)")

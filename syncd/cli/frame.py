@@ -282,12 +282,19 @@ def usage(*, fault: str, step: str) -> UsageError:
 
 
 def consent(question: str, *, given: bool) -> None:
-    """Ask on a terminal, unless --yes was given. Without a terminal --yes is required. Raises UsageError, or Abort on "no"."""
+    """Ask on a terminal, unless --yes was given. Without a terminal --yes is required. Raises UsageError, or Exit on "no"."""
     if given:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise usage(fault="this needs consent, and there is no terminal to ask on: nothing was done", step="Add --yes.")
-    click.confirm(question, abort=True, err=True)
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        output.note("")
+        agreed = False
+    if not agreed:
+        output.note("nothing was done")
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 def actor() -> str:

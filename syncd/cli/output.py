@@ -33,6 +33,9 @@ SPOOL_BYTES: Final = 8 * 1024 * 1024
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
+_CONTACT: Final = ("id", "title", "role", "email", "phone", "mobile", "primary")
+"""What is known of a contact beside its name, in the order in which it is told; id and primary are told otherwise or not at all."""
+
 _COLOURS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("in_sync", "ok", "complete", "done", "linked", "equal", "decided", "active", "quiescent"), "green"
@@ -94,12 +97,7 @@ def error(content: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """One remark on stderr; not part of the answer."""
-    click.echo("\n".join(plain(line) for line in text.split("\n")), err=True)
-
-
-def aside(text: str) -> None:
-    """Lines beside the answer, on stderr, that are laid out like those of the answer."""
+    """Remarks on stderr, not part of the answer, that are laid out like those of the answer."""
     width = max(console(sys.stderr).width, WIDTH_COLUMNS)
     for line in text.split("\n"):
         for piece in wrapped(plain(line), width):
@@ -180,13 +178,25 @@ def shown(value: object) -> str:
 
 
 def _mapping(value: Mapping[Any, Any]) -> str:
-    """An address as people write it, a name as its text, anything else with its keys."""
+    """An address as people write it, a name as its text, a contact by its name, a note by its words; anything else with its keys."""
     known = {str(key): shown(part) for key, part in value.items() if part not in (None, "", [])}
     if known and known.keys() <= set(parts_of("address")):
         return ", ".join(known[part] for part in parts_of("address") if part in known)
-    if known.keys() == {"name"}:
-        return known["name"]
+    if known and known.keys() <= {*parts_of("name"), *_CONTACT}:
+        return _contact(known)
+    if known.keys() == {"id", "text"}:
+        return known["text"]
     return ", ".join(f"{plain(key)}={part}" for key, part in known.items()) or "(empty)"
+
+
+def _contact(known: Mapping[str, str]) -> str:
+    """A name as its text, with what else is known of a contact behind it."""
+    split = " ".join(known[part] for part in ("given_name", "family_name") if part in known)
+    told = [
+        known.get("name", split),
+        *(known[part] for part in _CONTACT if part not in ("id", "primary") and part in known),
+    ]
+    return ", ".join(each for each in told if each) + (" (primary)" if known.get("primary") == "yes" else "")
 
 
 def plain(text: str) -> str:

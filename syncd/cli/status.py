@@ -280,7 +280,7 @@ def show_holds(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def show_hold(row: Mapping[str, Any], *, err: bool = False) -> None:
     """One hold and the first of its items."""
-    tell = output.aside if err else output.say
+    tell = output.note if err else output.say
     where = f"{row['tenant']}/{row['system']}" if row["system"] else row["tenant"]
     state = "" if row["state"] == "open" else f"  {row['state']}"
     tell(f"{row['hold']}  {where}  {row['kind']}{state}  since {output.shown(row['since'])}")

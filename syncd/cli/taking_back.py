@@ -60,7 +60,7 @@ def _knows(store: Store, what: str) -> bool:
 
 
 def _show(document: Mapping[str, Any], *, err: bool) -> None:
-    tell = output.aside if err else output.say
+    tell = output.note if err else output.say
     steps = document["changes"]
     if not steps:
         tell(f"{document['undo']} changed nothing that could be undone")
