@@ -234,7 +234,7 @@ def adopt(
         shown, wanted = unit_value(record.fields, unit), unit_value(told, unit)
         agreed = None if wanted is UNKNOWN else wanted
         sent = any(part in row.fields for part in parts_of(unit))
-        took = _took(lane, unit, shown, agreed, golden)
+        took = _took(lane, unit, shown, agreed, golden, respelled=sent or not found)
         if took or (agreed is None and not found):
             bases[unit] = Base(seen=shown, agreed=agreed)
         elif not found:
@@ -251,12 +251,13 @@ def adopt(
     tx.mark_dirty([row.client])
 
 
-def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields) -> bool:
-    """Whether what the system shows is a form of what it was asked to store: equal to it, or a shortened or re-spelled one."""
+def _took(lane: Lane, unit: str, shown: Any, wanted: Value, golden: Fields, *, respelled: bool = True) -> bool:
+    """Whether what the system shows is a form of what it was asked to store: equal to it, or a shortened or re-spelled one.
+
+    Not `respelled`: it was not asked, so that another spelling is one that somebody typed.
+    """
     value = None if shown is UNKNOWN else shown
-    if lane.system.same(unit, golden)(value, wanted):
-        return True
-    return resembles(value, wanted)
+    return lane.system.same(unit, golden)(value, wanted) or (respelled and resembles(value, wanted))
 
 
 def _remembered(system: System, row: WriteRow) -> dict[str, Any]:
