@@ -50,6 +50,12 @@ from syncd.store import (
 GATHERED = ("contacts", "notes")
 """Units that are merged element by element rather than as one value (see `syncd.core.children`)."""
 
+NO_BASE = Base()
+"""That nothing was agreed yet."""
+
+_Bases = dict[RecordKey, dict[str, Base]]
+"""Record -> unit -> base, while the units of one client are decided one after the other."""
+
 Barred = frozenset[tuple[str, str, str]]
 """(client, unit, system): changes that a brake or a person holds back."""
 
@@ -118,6 +124,8 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     _adopt_typed_split(golden, sides)
     fresh = _still_typed(sides, scope)
     draft.settles_at = max(fresh.values(), default=None)
+    records = {(link.system, link.external_id): record for link, record in sides}
+    moved = {(link.system, link.external_id): dict(link.bases) for link, _ in sides}
     for unit in _units(golden, sides):
         decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client, fresh)
         draft.decisions.append(decision)
@@ -125,8 +133,9 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
         if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
             golden.update(unit_fields(unit, decision.value))
             _note_origin(origins, unit, decision)
-        _move_bases(draft, decision, sides)
+        _move_bases(moved, decision, records)
         _log(draft, decision, scope, sides)
+    _with_moved(draft.links, moved)
     _complete_name(golden)
     _take_children(draft, golden, origins, sides, scope, fresh)
     state = client_state(bundle.client, golden, draft.links.values())
@@ -272,21 +281,32 @@ def _note_origin(origins: dict[str, str], unit: str, decision: Decision) -> None
         origins[unit] = decision.winner
 
 
-def _move_bases(draft: Draft, decision: Decision, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
+def _move_bases(moved: _Bases, decision: Decision, records: Mapping[RecordKey, RecordRow]) -> None:
     edited = decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT)
-    records = {(link.system, link.external_id): record for link, record in sides}
     for side in decision.sides:
         key = (side.system, side.external_id)
-        link = draft.links[key]
-        old = link.bases.get(decision.unit, Base())
+        bases = moved[key]
+        old = bases.get(decision.unit, NO_BASE)
+        agree, account = side.move is Move.AGREE, side.move is Move.ACCOUNT
+        fresh = edited and bool(old.writes)
+        if not (agree or account or fresh):
+            continue
         mirror = unit_value(records[key].fields, decision.unit)
-        new = replace(old, writes=()) if edited and old.writes else old
-        if side.move is Move.AGREE:
-            new = replace(new, seen=mirror, agreed=decision.value)
-        elif side.move is Move.ACCOUNT:
-            new = replace(new, seen=mirror, agreed=UNKNOWN)
-        if new != old:
-            draft.links[key] = replace(link, bases={**link.bases, decision.unit: new})
+        bases[decision.unit] = Base(
+            seen=mirror if agree or account else old.seen,
+            agreed=decision.value if agree else UNKNOWN if account else old.agreed,
+            before=old.before,
+            written_at=old.written_at,
+            writes=() if edited else old.writes,
+            origin=old.origin,
+        )
+
+
+def _with_moved(links: dict[RecordKey, LinkRow], moved: _Bases) -> None:
+    """The links with the bases that moved; those that did not stay the rows they were."""
+    for key, bases in moved.items():
+        if bases != links[key].bases:
+            links[key] = replace(links[key], bases=bases)
 
 
 def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:

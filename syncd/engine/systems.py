@@ -66,13 +66,20 @@ class System:
         return identity(fields, self.context, self.matching.extras)
 
     def same(self, unit: str, golden: Fields) -> Callable[[Value, Value], bool]:
-        """Equality of two values of a unit as this system can tell: their projections are equal."""
+        """Equality of two values of a unit as this system can tell: their projections are equal.
+
+        A merge asks about the same two values again and again: a pair is compared once (kept with its answer, so that its ids stay its own).
+        """
+        known: dict[tuple[int, int], tuple[Value, Value, bool]] = {}
 
         def same(left: Value, right: Value) -> bool:
             if normalize.identical(left, right):
                 return True
-            shown = self.provider.project(unit, left, golden), self.provider.project(unit, right, golden)
-            return normalize.same(unit, *shown, self.context.within(golden))
+            pair = (id(left), id(right))
+            if pair not in known:
+                shown = self.provider.project(unit, left, golden), self.provider.project(unit, right, golden)
+                known[pair] = (left, right, normalize.same(unit, *shown, self.context.within(golden)))
+            return known[pair][2]
 
         return same
 
