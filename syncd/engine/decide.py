@@ -125,7 +125,7 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     fresh = _still_typed(sides, scope)
     draft.settles_at = max(fresh.values(), default=None)
     records = {(link.system, link.external_id): record for link, record in sides}
-    moved = {(link.system, link.external_id): dict(link.bases) for link, _ in sides}
+    bases = {(link.system, link.external_id): dict(link.bases) for link, _ in sides}
     for unit in _units(golden, sides):
         decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client, fresh)
         draft.decisions.append(decision)
@@ -133,9 +133,9 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
         if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
             golden.update(unit_fields(unit, decision.value))
             _note_origin(origins, unit, decision)
-        _move_bases(moved, decision, records)
+        _move_bases(bases, decision, records)
         _log(draft, decision, scope, sides)
-    _with_moved(draft.links, moved)
+    _with_moved(draft.links, bases)
     _complete_name(golden)
     _take_children(draft, golden, origins, sides, scope, fresh)
     state = client_state(bundle.client, golden, draft.links.values())
