@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from syncd import log, systemd
+from syncd import footprint, log, systemd
 from syncd.config import ServiceConfig, TenantConfig, fingerprint, load
 from syncd.dispatch import schedule
 from syncd.dispatch.local import Lane
@@ -69,6 +69,7 @@ class Daemon:
         self._scheduler.start()
         _log.info("service_started", tenants=sorted(self.lanes))
         systemd.tell(systemd.READY, self._status())
+        size = footprint.NowAndThen()
         while not self._stop.is_set():
             self._reload.wait(RELOAD_CHECK_SECONDS)
             if not self._stop.is_set() and (self._reload.is_set() or fingerprint(self.folder) != self._seen):
@@ -79,6 +80,7 @@ class Daemon:
                 systemd.tell(systemd.READY)
             if all(lane.lives for lane in self.lanes.values()):
                 systemd.tell(systemd.ALIVE, self._status())
+            size.tidy()
         return self._end()
 
     def _status(self) -> str:

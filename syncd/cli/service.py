@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import click
 
-from syncd import log, report, web
+from syncd import footprint, log, report, web
 from syncd.cli import output
 from syncd.cli.frame import Call, error_document, now, options
 from syncd.config import find_folder, load
@@ -84,6 +84,7 @@ def clustered(folder: Path, slots: int) -> Callable[..., Works]:
 
 def serve(folder: Path, make: Callable[..., Works], *, page: bool) -> int:
     """Run what `make(on_cycle=...)` gives, with those who look on, and the page if it is wanted."""
+    footprint.confine()
     service = load(folder).service
     log.configure(service.log_level, service.log_format, service.log_file)
     log.log_crashes()

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from procrastinate.exceptions import ProcrastinateException
 
-from syncd import __version__, log, signals, systemd
+from syncd import __version__, footprint, log, signals, systemd
 from syncd.config import Loaded, fingerprint, load
 from syncd.dispatch import SLOTS, queue
 from syncd.dispatch.lanes import Lanes
@@ -141,6 +141,7 @@ class Worker:
 
     def _tick_on(self) -> None:
         followed = seen = time.monotonic()
+        size = footprint.NowAndThen()
         while not self._stop.is_set():
             self._awake.wait(TICK_SECONDS)
             self._awake.clear()
@@ -154,6 +155,7 @@ class Worker:
                     self._desk.seen(self.name, __version__, self.slots)
                     systemd.tell(systemd.ALIVE)
                 self._tick()
+                size.tidy()
             except (StoreError, ProcrastinateException) as error:
                 # Whoever lost the database lost the working right with it: what runs would only wait for its systems in vain.
                 _log.error("job_failed", code=getattr(error, "code", "store"), reason=str(error))

@@ -2,7 +2,8 @@
 
 The real service, at short intervals, beside people who edit, systems that fail, files that change, commands that look on. In the first part
 it is restarted and killed again and again; in the second one process lives through everything, and its memory, threads and open files
-must stay flat. At the end the faults stop, and the judge of the system tests must find nothing wrong. Writes a table to build/soak.md.
+must stay flat, and what its store gained is told by table. At the end the faults stop, and the judge of the system tests must find
+nothing wrong. Writes a page to build/soak.md.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -61,13 +63,14 @@ FAULTS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The process at one moment. seconds: since the soak began."""
+    """The process at one moment. seconds: since the soak began. store_mib, wal_mib: the database, and the log of writes beside it."""
 
     seconds: float
     memory_mib: float
     files: int
     threads: int
     store_mib: float
+    wal_mib: float
     log_mib: float
     cycles: int
 
@@ -79,6 +82,8 @@ class Told:
     counts: dict[str, int] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     one_life_from: float = 0.0
+    tables: list[dict[str, tuple[int, int]]] = field(default_factory=list)
+    """Table -> rows and bytes (its indexes included), when the one life began and when it ended."""
 
     def count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -127,7 +132,8 @@ class Service:
         root = Path(f"/proc/{self._process.pid}")
         status = dict(line.split(":", 1) for line in (root / "status").read_text().splitlines())
         state = self.place.folder / "state"
-        store = sum(path.stat().st_size for path in state.glob("demo.*"))
+        wal = sum(path.stat().st_size for path in state.glob("demo.*-wal"))
+        store = sum(path.stat().st_size for path in state.glob("demo.*")) - wal
         log = sum(path.stat().st_size for path in (state / "log").glob("*"))
         return Sample(
             seconds=seconds,
@@ -135,6 +141,7 @@ class Service:
             files=len(list((root / "fd").iterdir())),
             threads=int(status["Threads"]),
             store_mib=store / 1024**2,
+            wal_mib=wal / 1024**2,
             log_mib=log / 1024**2,
             cycles=self.cycles_before + self._cycles(),
         )
@@ -213,6 +220,21 @@ class World:
             world.journal[:] = [entry for entry in world.journal if entry.method != "GET"]
 
 
+def tables(place: Place) -> dict[str, tuple[int, int]]:
+    """Rows and bytes of every table of the store, each with its indexes."""
+    file = place.folder / "state" / "demo.db"
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as connection:
+        sizes = dict(
+            connection.execute(
+                "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name) GROUP BY tbl_name"
+            ).fetchall()
+        )
+        return {
+            name: (connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0], size)  # noqa: S608 - its own tables
+            for name, size in sizes.items()
+        }
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -242,6 +264,7 @@ def soak(minutes: float, seed: int, folder: Path) -> tuple[Told, list[str]]:
         service.start()
         for _ in _moments(minutes * 60, world, service, told, rng):
             pass
+        told.tables.append(tables(place))
         sandbox.clear_faults()
         time.sleep(5)
         wrong = [] if (code := service.end(signal.SIGTERM)) == 0 else [f"the service ended with {code}"]
@@ -274,6 +297,7 @@ def _moments(seconds: float, world: World, service: Service, told: Told, rng: Ra
                 told.count("restart" if number == signal.SIGTERM else "kill")
         elif told.one_life_from == 0.0:
             told.one_life_from = now
+            told.tables.append(tables(world.place))
         if now - sampled > SAMPLE_SECONDS:
             sampled = now
             told.samples.append(service.sample(now))
@@ -302,21 +326,40 @@ def leaks(told: Told) -> list[str]:
     return found
 
 
+def gains(told: Told) -> list[str]:
+    """What the store gained in the life of the one process, by table, the largest first."""
+    if len(told.tables) < 2:
+        return []
+    before, after = told.tables
+    grown = {
+        name: (rows - before.get(name, (0, 0))[0], size - before.get(name, (0, 0))[1], rows)
+        for name, (rows, size) in after.items()
+    }
+    lines = ["| table | rows gained | KiB gained | rows at the end |", "| --- | ---: | ---: | ---: |"]
+    lines += [
+        f"| {name} | {more} | {size / 1024:.0f} | {rows} |"
+        for name, (more, size, rows) in sorted(grown.items(), key=lambda item: -item[1][1])
+        if more or size
+    ]
+    return [*lines, ""]
+
+
 def page(told: Told, wrong: list[str], minutes: float, seed: int) -> str:
     """The table, some twenty moments of it."""
     lines = [
         f"# Soak: {minutes:g} minutes, seed {seed}",
         "",
-        "| minute | memory MiB | files | threads | store MiB | log MiB | cycles |",
+        "| minute | memory MiB | files | threads | store MiB | WAL MiB | log MiB | cycles |",
     ]
-    lines.append("| ---: " * 7 + "|")
+    lines.append("| ---: " * 8 + "|")
     step = max(len(told.samples) // 20, 1)
     lines += [
-        f"| {each.seconds / 60:.1f} | {each.memory_mib:.1f} | {each.files} | {each.threads} | {each.store_mib:.2f} | {each.log_mib:.2f} | {each.cycles} |"
+        f"| {each.seconds / 60:.1f} | {each.memory_mib:.1f} | {each.files} | {each.threads} | {each.store_mib:.2f} | {each.wal_mib:.2f} | {each.log_mib:.2f} | {each.cycles} |"
         for each in told.samples[::step]
     ]
     happened = ", ".join(f"{count} x {what}" for what, count in sorted(told.counts.items()))
     lines += ["", f"One process lives from minute {told.one_life_from / 60:.1f} on. What happened: {happened}.", ""]
+    lines += gains(told)
     lines += [f"* wrong: {line}" for line in wrong] or ["Nothing was wrong at the end, and nothing grew."]
     return "\n".join(lines) + "\n"
 
