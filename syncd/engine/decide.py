@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from syncd.core import normalize
 from syncd.core.children import PREFIX, Removal
-from syncd.core.merge import Decision, Move, Outcome, Side, merge
+from syncd.core.merge import Decision, Outcome, Side, merge
 from syncd.core.model import (
     UNKNOWN,
     BrakeKind,
@@ -26,6 +26,7 @@ from syncd.core.model import (
     units_in,
 )
 from syncd.core.plan import Extra
+from syncd.engine.bases import move_bases, with_moved
 from syncd.engine.children import Family, Sight, gather
 from syncd.engine.observe import CREATED, SENT, WRITTEN, digest
 from syncd.engine.systems import System
@@ -49,12 +50,6 @@ from syncd.store import (
 
 GATHERED = ("contacts", "notes")
 """Units that are merged element by element rather than as one value (see `syncd.core.children`)."""
-
-NO_BASE = Base()
-"""That nothing was agreed yet."""
-
-_Bases = dict[RecordKey, dict[str, Base]]
-"""Record -> unit -> base, while the units of one client are decided one after the other."""
 
 Barred = frozenset[tuple[str, str, str]]
 """(client, unit, system): changes that a brake or a person holds back."""
@@ -133,9 +128,9 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
         if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
             golden.update(unit_fields(unit, decision.value))
             _note_origin(origins, unit, decision)
-        _move_bases(bases, decision, records)
+        move_bases(bases, decision, records)
         _log(draft, decision, scope, sides)
-    _with_moved(draft.links, bases)
+    draft.links |= with_moved(draft.links, bases)
     _complete_name(golden)
     _take_children(draft, golden, origins, sides, scope, fresh)
     state = client_state(bundle.client, golden, draft.links.values())
@@ -279,34 +274,6 @@ def _adopt_typed_split(golden: dict[str, Value], sides: Sequence[tuple[LinkRow, 
 def _note_origin(origins: dict[str, str], unit: str, decision: Decision) -> None:
     if decision.winner is not None and decision.winner != "golden":
         origins[unit] = decision.winner
-
-
-def _move_bases(moved: _Bases, decision: Decision, records: Mapping[RecordKey, RecordRow]) -> None:
-    edited = decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT)
-    for side in decision.sides:
-        key = (side.system, side.external_id)
-        bases = moved[key]
-        old = bases.get(decision.unit, NO_BASE)
-        agree, account = side.move is Move.AGREE, side.move is Move.ACCOUNT
-        fresh = edited and bool(old.writes)
-        if not (agree or account or fresh):
-            continue
-        mirror = unit_value(records[key].fields, decision.unit)
-        bases[decision.unit] = Base(
-            seen=mirror if agree or account else old.seen,
-            agreed=decision.value if agree else UNKNOWN if account else old.agreed,
-            before=old.before,
-            written_at=old.written_at,
-            writes=() if edited else old.writes,
-            origin=old.origin,
-        )
-
-
-def _with_moved(links: dict[RecordKey, LinkRow], moved: _Bases) -> None:
-    """The links with the bases that moved; those that did not stay the rows they were."""
-    for key, bases in moved.items():
-        if bases != links[key].bases:
-            links[key] = replace(links[key], bases=bases)
 
 
 def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
