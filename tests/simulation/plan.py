@@ -37,7 +37,7 @@ TROUBLES = (
     "shortened",
     "twins",
 )
-"""Everything that can be switched on."""
+"""Everything that can be switched on by itself."""
 
 SHARE = {"rejections": 0.2, "ignored_writes": 0.25, "hiding": 0.25, "poison": 0.25, "strangers": 0.2, "shortened": 0.25}
 """How often each is; half of the seeds where nothing is said."""
@@ -92,17 +92,36 @@ def make_plan(seed: int) -> Plan:
         timing=timing,
         digest="0",
     )
-    return Plan(
-        seed=seed,
-        characters=characters,
-        page_sizes={name: rng.choice((2, 3, 50)) for name in names},
-        policy=policy,
-        troubles=troubles,
-        clients=rng.randint(2, 6),
-        cycles=rng.randint(4, 9),
-        step_seconds=rng.choice((10.0, 60.0, 200.0)),
-        crashes=rng.choice((1, 2, 5)) if "crashes" in troubles else 0,
-        modes=modes,
+    return _purged(
+        Plan(
+            seed=seed,
+            characters=characters,
+            page_sizes={name: rng.choice((2, 3, 50)) for name in names},
+            policy=policy,
+            troubles=troubles,
+            clients=rng.randint(2, 6),
+            cycles=rng.randint(4, 9),
+            step_seconds=rng.choice((10.0, 60.0, 200.0)),
+            crashes=rng.choice((1, 2, 5)) if "crashes" in troubles else 0,
+            modes=modes,
+        )
+    )
+
+
+def _purged(plan: Plan) -> Plan:
+    """In every seventh life the people clean up: they delete much, and syncd deletes for ever what they deleted."""
+    rng = Random(f"purge {plan.seed}")  # noqa: S311 - it has to be repeatable
+    if rng.randrange(7):
+        return plan
+    systems = tuple(
+        replace(each, on_delete=rng.choice(("delete", "delete", "archive"))) for each in plan.policy.systems
+    )
+    brakes = {**plan.policy.brakes, BrakeKind.DELETES: Brake(rng.choice((1, 2)), 0.25)}
+    return calm(
+        plan,
+        policy=replace(plan.policy, systems=systems, brakes=brakes),
+        troubles=plan.troubles | {"deletes", "purges"},
+        clients=plan.clients + 2,
     )
 
 

@@ -69,7 +69,7 @@ class Users:
             (3, lambda: self.consent(where, record)),
         ]
         if self.plan.has("deletes"):
-            chances.append((1, lambda: self.remove(where, record)))
+            chances.append((6 if self.plan.has("purges") else 1, lambda: self.remove(where, record)))
         if self.plan.has("archives"):
             chances.append((1, lambda: self.archive(where, record)))
         if self.plan.has("hiding"):
