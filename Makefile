@@ -67,6 +67,7 @@ soak: setup ## Let the service live MINUTES=60 beside people and faults, restart
 simulate: setup ## Run SEEDS=2000 START=1 simulated lives, die at every point of the small ones, and make every defect
 	$(BIN)/python -m tests.simulation $(SEEDS) $(START) 0
 	$(BIN)/python -m tests.simulation 100 $(START) 0 --store sqlite
+	$(BIN)/python -m tests.simulation $(SEEDS) $(START) 0 --workers 3
 	$(BIN)/python -m tests.simulation.crashes
 	$(BIN)/python -m tests.simulation.defects
 

@@ -1,4 +1,7 @@
-"""Run many seeds: `python -m tests.simulation SEEDS [START [JOBS]]`; `--store sqlite` on the real store. Every failure prints its seed, its plan and its timeline."""
+"""Run many seeds: `python -m tests.simulation SEEDS [START [JOBS]]`; `--store sqlite`: on the real store, `--workers 3`: as in a cluster.
+
+Every failure prints its seed; `python -m tests.simulation show SEED [WORKERS]` its plan and its timeline.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ def silence() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def one(seed: int, store: str = "ledger") -> tuple[int, str | None, Counter[str]]:
+def one(seed: int, store: str = "ledger", workers: int = 1) -> tuple[int, str | None, Counter[str]]:
     """Live one seed: what was violated, if anything, and some figures."""
-    life = Life(make_plan(seed), store=store)
+    life = Life(make_plan(seed), store=store, workers=workers)
     found: str | None = None
     try:
         life.run()
@@ -44,9 +47,9 @@ def one(seed: int, store: str = "ledger") -> tuple[int, str | None, Counter[str]
     return seed, found, figures
 
 
-def timeline(seed: int) -> str:
+def timeline(seed: int, workers: int = 1) -> str:
     """The plan of a seed and everything that happened."""
-    life = Life(make_plan(seed))
+    life = Life(make_plan(seed), workers=workers)
     try:
         life.run()
     except Exception as error:  # noqa: BLE001
@@ -91,20 +94,21 @@ def main(arguments: list[str]) -> int:
     """Run the seeds; 0 if none was violated."""
     silence()
     if arguments[:1] == ["show"]:
-        sys.stdout.write(timeline(int(arguments[1])) + "\n")
+        sys.stdout.write(timeline(*map(int, arguments[1:])) + "\n")
         return 0
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Live many seeds, and judge them.")
     parser.add_argument("seeds", type=int, nargs="?", default=1000, help="how many")
     parser.add_argument("start", type=int, nargs="?", default=1, help="the first")
     parser.add_argument("jobs", type=int, nargs="?", default=0, help="processes; 0: one per core")
     parser.add_argument("--store", choices=("ledger", "sqlite"), default="ledger", help="in memory, or the real one")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share each tenant, as in a cluster")
     parser.add_argument("--until-failure", action="store_true", help="stop at the first violation")
     asked = parser.parse_args(arguments)
     jobs = asked.jobs or os.cpu_count() or 1
     began = time.monotonic()
     figures: Counter[str] = Counter()
     failed: list[int] = []
-    live = functools.partial(one, store=asked.store)
+    live = functools.partial(one, store=asked.store, workers=asked.workers)
     with multiprocessing.Pool(jobs, initializer=silence) as pool:
         for seed, found, counted in pool.imap_unordered(live, range(asked.start, asked.start + asked.seeds), 4):
             figures += counted
@@ -116,7 +120,7 @@ def main(arguments: list[str]) -> int:
                     break
     seconds = time.monotonic() - began
     if failed and os.environ.get("TIMELINE"):
-        sys.stdout.write(timeline(min(failed)) + "\n")
+        sys.stdout.write(timeline(min(failed), asked.workers) + "\n")
     rate = figures["seeds"] / seconds / jobs
     sys.stdout.write(f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {rate:.1f} seeds/s/core\n")
     return 1 if failed else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -59,11 +60,26 @@ class Crash(BaseException):
     """The process dies here. No `except Exception` may survive it."""
 
 
-class Life:
-    """The life that a plan tells of. crash_at: the number of the point at which syncd dies, whatever else the plan says."""
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one process of syncd has open."""
 
-    def __init__(self, plan: Plan, *, store: str = "ledger", crash_at: int | None = None) -> None:
+    store: Any
+    lines: dict[str, Line]
+    writing: Callable[..., Any]
+    """The store's own `writing`, without points."""
+
+
+class Life:
+    """The life that a plan tells of.
+
+    crash_at: the number of the point at which syncd dies, whatever else the plan says. workers: how many processes share the tenant;
+    more than one take turns as those of a cluster do, each cycle is the work of any of them, for the systems that are due.
+    """
+
+    def __init__(self, plan: Plan, *, store: str = "ledger", crash_at: int | None = None, workers: int = 1) -> None:
         self.plan = plan
+        self.workers = workers
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.points = 0
         self.calls = 0
@@ -73,9 +89,12 @@ class Life:
         self.late: list[tuple[datetime, str, Callable[[], None]]] = []
         self.reports: list[CycleReport] = []
         self.crashes = 0
-        self._stack: ExitStack | None = None
+        self._stack = ExitStack()
+        self._processes: dict[int, Process] = {}
+        self._at_work = 0
         self.engine: Engine | None = None
-        self._rng = {name: Random(f"{name} {plan.seed}") for name in ("edits", "faults", "crash", "users", "operator")}  # noqa: S311
+        chances = ("edits", "faults", "crash", "users", "operator", "workers")
+        self._rng = {name: Random(f"{name} {plan.seed}") for name in chances}  # noqa: S311
         self._crash_at = crash_at
         self._crashes_left = plan.crashes if crash_at is None else 1
         self._dies_after_create = 0.15 if crash_at is None else 0.0
@@ -145,12 +164,12 @@ class Life:
     def _plan_lies(self) -> None:
         rng = self._rng["faults"]
         if self.engine is not None:
-            for name, system in self.engine.systems.items():
-                line = system.provider
-                assert isinstance(line, Line)
-                line.listing = self._lie(name, rng) if self.plan.has("lying_lists") else None
-                if line.listing is not None:
-                    self.tell(f"the next listing of {name} lies: {line.listing}")
+            for name in self.engine.systems:
+                lie = self._lie(name, rng) if self.plan.has("lying_lists") else None
+                for process in self._processes.values():
+                    process.lines[name].listing = lie
+                if lie is not None:
+                    self.tell(f"the next listing of {name} lies: {lie}")
         for name, each in self.worlds.items():
             if self.plan.has("strangers"):
                 if rng.random() < 0.1:  # noqa: PLR2004
@@ -224,13 +243,11 @@ class Life:
         self.tell(f"== cycle {self.cycle_number}")
         while True:
             try:
-                if self.engine is None:
-                    self._boot()
-                assert self.engine is not None
-                report = self.engine.cycle()
+                report = self._work()
             except Crash:
                 self._die()
                 continue
+            assert self.engine is not None
             with self.engine.store.reading() as tx:
                 links = tx.links_of([row.client for row in tx.clients()])
                 self._judge_holds(tx)
@@ -285,18 +302,45 @@ class Life:
                 raise Violation(message)
         self._gone = gone
 
-    def _boot(self) -> None:
-        self._stack = stack = ExitStack()
-        store = self.open()
-        stack.callback(store.close)
-        stack.enter_context(store.hold_lock())
-        lines = {
-            name: Line(Settings(name, "memory", options={"world": each.name, "children": "always"}), self.witness)
-            for name, each in self.worlds.items()
-        }
-        self.engine = Engine(
-            self.plan.policy, self._breakable(store), lines, clock=self.clock, sleep=self.wait, parallel=False
-        )
+    def _work(self) -> CycleReport:
+        if self.workers == 1:
+            if self.engine is None:
+                process = self._process()
+                self._stack.enter_context(self._right(process))
+                self.engine = self._engine(process)
+            return self.engine.cycle()
+        rng = self._rng["workers"]
+        self._at_work = rng.randrange(self.workers)
+        process = self._process()
+        due = rng.sample(list(self.worlds), rng.randint(1, len(self.worlds)))
+        self.tell(f"worker {self._at_work} has the tenant, for {due if self.troubled else 'all'}")
+        with self._right(process):
+            self.engine = self._engine(process)
+            return self.engine.cycle(due if self.troubled else None)
+
+    @contextmanager
+    def _right(self, process: Process) -> Iterator[None]:
+        """The working right. To take it is no point, for not every store makes a transaction of it."""
+        points, process.store.writing = process.store.writing, process.writing
+        with process.store.hold_lock():
+            process.store.writing = points
+            yield
+
+    def _process(self) -> Process:
+        """The process at work, started where it does not run."""
+        if self._at_work not in self._processes:
+            lines = {
+                name: Line(Settings(name, "memory", options={"world": each.name, "children": "always"}), self.witness)
+                for name, each in self.worlds.items()
+            }
+            store = self.open()
+            self._stack.callback(store.close)
+            self._processes[self._at_work] = Process(store, lines, store.writing)
+            store.writing = self._breakable(store.writing)
+        return self._processes[self._at_work]
+
+    def _engine(self, process: Process) -> Engine:
+        return Engine(self.plan.policy, process.store, process.lines, clock=self.clock, sleep=self.wait, parallel=False)
 
     def open(self) -> Any:
         """The tenant's store."""
@@ -304,9 +348,8 @@ class Life:
             return open_store(f"sqlite:///{self._folder}", "rig", clock=self.clock)
         return LedgerStore(self._disk, self.clock)
 
-    def _breakable(self, store: Any) -> Any:
-        """The store, with a point before and after the end of each writing transaction."""
-        writing = store.writing
+    def _breakable(self, writing: Callable[..., Any]) -> Callable[..., Any]:
+        """A store's `writing`, with a point before and after the end of each transaction."""
 
         @contextmanager
         def points(*, operator: bool = False) -> Iterator[Any]:
@@ -316,23 +359,22 @@ class Life:
             self.oracle.committed()
             self._point("after a commit")
 
-        store.writing = points
-        return store
+        return points
 
     def _die(self) -> None:
         self.crashes += 1
         self.oracle.crashed()
         self.tell("-- syncd died and starts again")
-        if self._stack is not None:
+        if self.workers == 1:
             self._stack.close()
-        self._stack = self.engine = None
+        self._processes.pop(self._at_work)
+        self.engine = None
         self._crashes_left -= 1
         if self._crashes_left > 0:
             self._crash_at = self.points + self._rng["crash"].randint(1, 120)
 
     def _end(self) -> None:
-        if self._stack is not None:
-            self._stack.close()
+        self._stack.close()
         for each in self.worlds.values():
             forget(each.name)
         if self._folder:
@@ -522,9 +564,9 @@ class Life:
             self._swap_back(name, each)
             each.stale = None
         self.users.mend()
-        if self.engine is not None:
-            for system in self.engine.systems.values():
-                system.provider.listing, system.provider.ignore_next_write = None, False  # type: ignore[attr-defined]
+        for process in self._processes.values():
+            for line in process.lines.values():
+                line.listing, line.ignore_next_write = None, False
         self.person.let_go()
 
     def _converge(self) -> None:

@@ -34,3 +34,10 @@ def test_a_life_on_the_real_store_is_the_same_life(seed: int) -> None:
     on_disk = one(seed, "sqlite")
     assert on_disk[1] is None
     assert on_disk == one(seed)
+
+
+@pytest.mark.parametrize("seed", range(101, 121))
+def test_a_life_among_workers_keeps_every_promise(seed: int) -> None:
+    """Three processes take turns with the tenant, as in a cluster, each for the systems that are due: the same promises."""
+    _, violation, _ = one(seed, workers=3)
+    assert violation is None, f"{violation}\n{timeline(seed, 3)[-6000:]}"
