@@ -10,7 +10,7 @@ skips the check.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -143,6 +143,13 @@ class Store:
         with suppress(_Rehearsed), self.writing(operator=operator) as tx:
             yield tx
             raise _Rehearsed
+
+    def version(self) -> Hashable:
+        """What is another one after every commit, so that equal ones mean that nothing was; None where that cannot be told now.
+
+        It costs no transaction, and has to be asked for before what it is to stand for is read.
+        """
+        return self._place.version()
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -42,6 +42,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from syncd.errors import Fenced, StoreBusy, StoreError
 from syncd.store.columns import encode, plain
 from syncd.store.pool import KEEPALIVE, LOCK_WAIT_SECONDS, Pool, arguments, driven
+from syncd.store.versions import version_of
 
 IDENTIFIER_LIMIT_BYTES: Final = 63
 """PostgreSQL cuts longer names silently."""
@@ -95,6 +96,10 @@ class Backend(Protocol):
 
     def renumber(self, connection: Connection) -> None:
         """After rows were put with numbers of their own: have the next number of the audit trail follow the last."""
+        ...
+
+    def version(self) -> Hashable:
+        """What is another one after every commit; None where that cannot be told now."""
         ...
 
     def close(self) -> None:
@@ -264,6 +269,9 @@ class Sqlite:
 
     def renumber(self, connection: Connection) -> None:
         """SQLite takes the next number from the last."""
+
+    def version(self) -> Hashable:
+        return version_of((self._file, self._file.with_name(f"{self._file.name}-wal")))
 
     def close(self) -> None:
         self._engine.dispose()
@@ -459,6 +467,9 @@ class Postgres:
             "SELECT setval(pg_get_serial_sequence(:name, 'seq'), COALESCE(MAX(seq), 1), MAX(seq) IS NOT NULL) FROM audit"
         )
         connection.execute(last, {"name": table})
+
+    def version(self) -> Hashable:
+        return None
 
     def close(self) -> None:
         if not self._shared:

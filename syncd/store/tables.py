@@ -186,6 +186,7 @@ clients = Table(
     Column("dirty", Boolean, nullable=False),
     Index("ix_clients_dirty", "number", sqlite_where=text("dirty"), postgresql_where=text("dirty")),
     Index(None, "merged_into"),
+    Index(None, "state"),
 )
 """Golden records. known: JSON list of the canonical fields that are not unknown; a known NULL is empty.
 custom: JSON object of the `custom.*` fields that are known."""
@@ -238,7 +239,7 @@ conflicts = Table(
     _key("cycle", null=True),
     Column("key", Key, nullable=False, unique=True),
     Index(None, "client"),
-    Index(None, "status"),
+    Index(None, "status", "number"),
 )
 
 holds = Table(
@@ -261,7 +262,7 @@ holds = Table(
         sqlite_where=text("state = 'open'"),
         postgresql_where=text("state = 'open'"),
     ),
-    Index(None, "state"),
+    Index(None, "state", "number"),
     Index(None, "key"),
 )
 
@@ -314,7 +315,7 @@ standings = Table(
     _word("state", StandingState),
     _text("reason"),
     Column("drift", Boolean, nullable=False),
-    Index(None, "system", "state"),
+    Index(None, "system", "state", "drift"),
 )
 
 aparts = Table(

@@ -1,10 +1,15 @@
-"""What was last read of every tenant, for the first page: a hundred of them are told at once, though reading one takes its time."""
+"""What was last read of every tenant, for the first page: a hundred of them are told at once, though reading one takes its time.
+
+Where the database tells that nothing was committed since (SQLite does), what was read is what would be read, and is not read again.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +22,16 @@ FRESH_SECONDS: Final = 2.0
 """How old what is told of a tenant may be where there is time to read it anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """version: of the store as it was before the reading, None where it has none. at: seconds of a clock that only rises."""
+
+    config: TenantConfig | None
+    version: Hashable
+    at: float
+    told: Document
+
+
 class Glances:
     """A document per tenant, each with the time it was read; the oldest is read first, for as long as there is time."""
 
@@ -24,7 +39,7 @@ class Glances:
         self._tenants = tenants
         self._clock = clock
         self._guard = threading.Lock()
-        self._known: dict[str, tuple[float, Document]] = {}
+        self._known: dict[str, _Read] = {}
 
     def look(self, names: Sequence[str], seconds: float) -> list[Document]:
         """What `figures.glance` tells of each tenant, or why there is no more than its name; read for at most so long."""
@@ -37,11 +52,19 @@ class Glances:
             finally:
                 self._guard.release()
         blank: Document = {"note": "not read yet", "systems": [], "waiting_total": 0, "read_at": None}
-        return [self._known.get(name, (0.0, {"tenant": name, **blank}))[1] for name in names]
+        known = [self._known.get(name) for name in names]
+        return [
+            found.told if found is not None else {"tenant": name, **blank}
+            for name, found in zip(names, known, strict=True)
+        ]
 
     def warm(self) -> None:
-        """Read every tenant once, however long it takes."""
-        for name in self._tenants.names():
+        """Read every tenant once, however long it takes. All are opened first: that alone touches files, and `version` is told of older ones only."""
+        names = self._tenants.names()
+        for name in names:
+            with suppress(SyncdError), self._tenants.store(name):
+                pass
+        for name in names:
             with self._guard:
                 self._read([name], time.monotonic() + FRESH_SECONDS)
 
@@ -51,24 +74,43 @@ class Glances:
 
     def _read(self, names: Sequence[str], deadline: float) -> None:
         """The oldest first. `forget` may come in between at any time."""
-        ages = {name: found[0] if (found := self._known.get(name)) is not None else None for name in names}
-        for name, read_at in sorted(ages.items(), key=lambda age: age[1] or 0.0):
+        ages = {name: found.at if (found := self._known.get(name)) is not None else 0.0 for name in names}
+        for name in sorted(ages, key=lambda each: ages[each]):
             now = time.monotonic()
+            known = self._known.get(name)
+            if known is not None and (now - known.at <= FRESH_SECONDS or self._is_as_it_was(name, known)):
+                continue
             if now > deadline:
                 return
-            if read_at is None or now - read_at > FRESH_SECONDS:
-                self._known[name] = (now, self._glance(name))
+            self._known[name] = self._glance(name, now)
 
-    def _glance(self, name: str) -> Document:
+    def _is_as_it_was(self, name: str, known: _Read) -> bool:
+        """Whether a tenant is what it was when it was read; then it is as good as read now."""
+        if known.version is None:
+            return False
         try:
+            config = self._tenants.config(name)
             with self._tenants.store(name) as store:
-                found = figures.glance(store, name, modes(self._tenants.config(name)))
-                return {**found, "note": None, "read_at": self._clock()}
+                if config is not known.config or store.version() != known.version:
+                    return False
+        except SyncdError:
+            return False
+        known.told["read_at"] = self._clock()
+        return True
+
+    def _glance(self, name: str, now: float) -> _Read:
+        try:
+            config = self._tenants.config(name)
+            with self._tenants.store(name) as store:
+                version = store.version()
+                found = figures.glance(store, name, modes(config))
+                return _Read(config, version, now, {**found, "note": None, "read_at": self._clock()})
         except StoreError as error:
             note = "no store yet: the first cycle makes it" if absent(error) else f"{error} ({error.code})"
         except SyncdError as error:
             note = str(error)
-        return {"tenant": name, "note": note, "systems": [], "waiting_total": 0, "read_at": self._clock()}
+        blank: Document = {"tenant": name, "note": note, "systems": [], "waiting_total": 0, "read_at": self._clock()}
+        return _Read(None, None, now, blank)
 
 
 def modes(config: TenantConfig) -> dict[str, tuple[str, str]]:

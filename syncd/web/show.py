@@ -28,6 +28,23 @@ ALIKE: Final = 0.6
 MAX_SHOWN_CHARACTERS: Final = 20_000
 
 _WORDS: Final = re.compile(r"\w+|\W", re.UNICODE)
+_DOUBTFUL: Final = re.compile(r"([^\x20-\x7e\n\t\xa1-\xac\xae-\u02ff])")
+"""What has to be looked up to know whether it can be seen."""
+
+# Pieces of markup are added to each other: on a page of a thousand values, filling them into forms is what takes the time.
+_EMPTY: Final = Markup('<span class="none">empty</span>')
+_VALUE: Final = (Markup('<bdi class="v">'), Markup("</bdi>"))
+_MARK: Final = (Markup("<mark>"), Markup("</mark>"))
+_GAP: Final = Markup('<mark class="gap" title="something was here">\u2038</mark>')
+
+COUNTS: Final = ("in_sync", "pending", "held", "excluded", "failing")
+BAR: Final = ("failing", "held", "pending", "in_sync", "excluded")
+"""The five counts, in the order in which they are told, and in which a bar shows them."""
+
+_BAR: Final = Markup(
+    '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img"><title>%s</title>'
+    '<rect class="b-none" width="100" height="8"/>%s</svg>'
+)
 
 NAMES: Final[Mapping[str, str]] = {
     "address_line1": "line 1",
@@ -59,10 +76,12 @@ def plain(text: object) -> str:
 
 def visible(text: str) -> Markup:
     """A text as markup: escaped, and what cannot be seen in a box that tells its number and name."""
-    parts = []
     if len(text) > MAX_SHOWN_CHARACTERS:
         text = f"{text[:MAX_SHOWN_CHARACTERS]}..."
-    for piece in re.split(r"([^\x20-\x7e\n\t\xa1-\xac\xae-\u02ff])", text):
+    if _DOUBTFUL.search(text) is None:
+        return escape(text)
+    parts = []
+    for piece in _DOUBTFUL.split(text):
         if len(piece) == 1 and _is_hidden(piece):
             name = unicodedata.name(piece, "control character")
             parts.append(Markup('<span class="ctl" title="{}">{}</span>').format(name, _number(piece)))
@@ -82,7 +101,7 @@ def _number(letter: str) -> str:
 def value(content: Any, field: str = "") -> Markup:
     """Any canonical value; nothing is told as such."""
     if content in (None, "") or content in ([], {}):
-        return Markup('<span class="none">empty</span>')
+        return _EMPTY
     if isinstance(content, bool):
         return Markup("yes") if content else Markup("no")
     if isinstance(content, Mapping):
@@ -91,7 +110,7 @@ def value(content: Any, field: str = "") -> Markup:
         return Markup('<ul class="plain">{}</ul>').format(
             Markup("").join(Markup("<li>{}</li>").format(value(each)) for each in content)
         )
-    return Markup('<bdi class="v">{}</bdi>').format(visible(str(content)))
+    return _VALUE[0] + visible(str(content)) + _VALUE[1]
 
 
 def _parts(content: Mapping[str, Any], field: str) -> Markup:
@@ -99,7 +118,7 @@ def _parts(content: Mapping[str, Any], field: str) -> Markup:
     names = order + [name for name in content if name not in order]
     shown = [name for name in names if content[name] not in (None, "")]
     if not shown:
-        return Markup('<span class="none">empty</span>')
+        return _EMPTY
     lines = (
         Markup('<span class="part"><span class="pn">{}</span> {}</span>').format(field_name(name), value(content[name]))
         for name in shown
@@ -124,33 +143,42 @@ def marked(content: Any, against: Any, field: str = "") -> Markup:
     if content == against or content in (None, "", []):
         return value(content, field)
     if isinstance(content, str) and isinstance(against, str) and against:
-        return Markup('<bdi class="v">{}</bdi>').format(Markup("").join(_pieces(content, against)))
-    return Markup("<mark>{}</mark>").format(value(content, field))
+        return _VALUE[0] + Markup("").join(_pieces(content, against)) + _VALUE[1]
+    return _marked(value(content, field))
+
+
+def _marked(shown: Markup) -> Markup:
+    return _MARK[0] + shown + _MARK[1]
 
 
 def _pieces(text: str, against: str) -> Iterator[Markup]:
     """The text in pieces, those that the other text does not have marked; by words, and by letters within one word."""
     words, others = _WORDS.findall(text), _WORDS.findall(against)
     if len(words) > MAX_COMPARED_WORDS or len(others) > MAX_COMPARED_WORDS:
-        yield Markup("<mark>{}</mark>").format(visible(text))
+        yield _marked(visible(text))
         return
     if len(words) <= 1 and len(others) <= 1:
-        words, others = list(text), list(against)
+        yield from _letters(text, SequenceMatcher(None, against, text, autojunk=False))
+        return
     for kind, first, last, start, end in SequenceMatcher(None, others, words, autojunk=False).get_opcodes():
         piece = "".join(words[start:end])
-        if kind == "equal":
-            yield visible(piece)
-        elif last - first == end - start == 1 and len(piece) > 1 and _is_alike(piece, others[first]):
-            yield from _pieces(piece, others[first])
-        elif piece:
-            yield Markup("<mark>{}</mark>").format(visible(piece))
-        else:
-            yield Markup('<mark class="gap" title="something was here">\u2038</mark>')
+        if kind == "replace" and last - first == end - start == 1 and len(piece) > 1:
+            letters = SequenceMatcher(None, others[first], piece, autojunk=False)
+            if letters.real_quick_ratio() >= ALIKE and letters.ratio() >= ALIKE:  # two forms of one word
+                yield from _letters(piece, letters)
+                continue
+        yield _piece(kind, piece)
 
 
-def _is_alike(word: str, other: str) -> bool:
-    """Whether two words are forms of one, of which the letters that differ are worth marking."""
-    return SequenceMatcher(None, other, word, autojunk=False).ratio() >= ALIKE
+def _letters(text: str, letters: SequenceMatcher[str]) -> Iterator[Markup]:
+    for kind, _, _, start, end in letters.get_opcodes():
+        yield _piece(kind, text[start:end])
+
+
+def _piece(kind: str, piece: str) -> Markup:
+    if not piece:
+        return _GAP
+    return visible(piece) if kind == "equal" else _marked(visible(piece))
 
 
 def moment(at: object) -> datetime | None:
@@ -170,7 +198,8 @@ def time(at: object, now: datetime) -> Markup:
     if found is None:
         return Markup('<span class="none">never</span>')
     exact = f"{found:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(found.isoformat(), exact, relative(found, now))
+    told = (found.isoformat(timespec="seconds"), exact, relative(found, now))
+    return Markup('<time datetime="%s" title="%s">%s</time>') % told
 
 
 def relative(at: datetime, now: datetime) -> str:
@@ -200,3 +229,15 @@ def words(code: object) -> str:
 def number(count: object) -> str:
     """A count with thin spaces between thousands."""
     return f"{count:,}".replace(",", "\u202f") if isinstance(count, int) else str(count)
+
+
+def bar(counts: Mapping[str, int], total: int) -> Markup:
+    """The five counts as a bar; whatever there is of something can be seen, however little it is."""
+    told = ", ".join(f"{counts[key]} {words(key)}" for key in COUNTS)
+    pieces, x = [], 0.0
+    for key in BAR if total else ():
+        if counts[key]:
+            wide = max(counts[key] * 100 / total, 1.5)
+            pieces.append(Markup('<rect class="b-%s" x="%.2f" width="%.2f" height="8"/>') % (key, x, wide))
+            x += wide
+    return _BAR % (told, Markup("").join(pieces))

@@ -121,7 +121,7 @@ class Site:
             span=show.span,
             fname=show.field_name,
         )
-        made.globals["static"] = self.static
+        made.globals.update(static=self.static, bar=show.bar)
         return made
 
     def static(self, name: str) -> str:

@@ -2,6 +2,7 @@
 
 `python -m tests.benchmarks matching` measures matching alone and renews its section of the page; see `matching.py`.
 `python -m tests.benchmarks cluster` does the same for workers on one PostgreSQL database; see `cluster.py`.
+`python -m tests.benchmarks paint` does the same for the first paint of the operator's page in Chromium; see `paint.py`.
 
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
 a quarter of BENCH_CLIENTS), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
@@ -24,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks import cluster, matching
+from tests.benchmarks import cluster, matching, paint
 from tests.benchmarks.page import page_of
 
 HERE: Final = Path(__file__).parent
@@ -127,7 +128,7 @@ def main() -> None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}
     text = page_of(figures, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
-    write(f"{text}\n{matching.section()}\n{cluster.section()}")
+    write(f"{text}\n{matching.section()}\n{cluster.section()}\n{paint.section()}")
 
 
 def write(text: str) -> None:
@@ -140,5 +141,7 @@ if sys.argv[1:] == ["matching"]:
     write(matching.renewed(PAGE.read_text(encoding="utf-8"), matching.section()))
 elif sys.argv[1:] == ["cluster"]:
     write(cluster.renewed(PAGE.read_text(encoding="utf-8"), cluster.section()))
+elif sys.argv[1:] == ["paint"]:
+    write(paint.renewed(PAGE.read_text(encoding="utf-8"), paint.section()))
 else:
     main()

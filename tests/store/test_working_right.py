@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -235,3 +235,24 @@ def test_a_rehearsal_sees_its_own_changes_and_leaves_nothing(store) -> None:
         assert tx.clients() == [a_client()]
     with store.writing() as tx:
         assert (tx.clients(), tx.new_ids("c", 1)) == ([], ["c1"])
+
+
+def test_a_version_tells_of_every_commit(database) -> None:
+    """Equal versions mean that nothing was committed by anybody, readings apart; where that cannot be told there is none."""
+    with database.store() as store, closing(database.open()) as other:
+        for number in range(5):
+            before = settled(store)
+            with store.reading() as tx:
+                tx.count_clients()
+            assert settled(store) == before
+            with other.writing(operator=True) as tx:
+                tx.set_meta("told", str(number))
+            after = settled(store)
+            assert (after is None) == (database.kind == "postgresql")
+            assert after is None or after != before
+
+
+def settled(store):
+    """The version, once the last write is old enough to have one."""
+    time.sleep(0.1)
+    return store.version()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
-from syncd import report
+from syncd import report, web
 from syncd.config import load
 from syncd.core.model import FieldPolicy, Mode, Rule
 from syncd.report import inbox as inbox_report
@@ -18,6 +20,7 @@ from syncd.report.foresight import foresee
 from syncd.sandbox import start, write_config
 from syncd.store import Store, open_store
 from syncd.tenant import open_tenant
+from syncd.web import glances
 from tests.cli.place import Place
 from tests.web.stage import furnish
 
@@ -35,6 +38,37 @@ def store(place: Place) -> Iterator[Store]:
     opened = open_store(load(place.folder).service.database, "acme")
     yield opened
     opened.close()
+
+
+def test_a_tenant_is_read_again_only_after_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the overview tells of a tenant is read anew after every commit of anybody, and costs no statement where there was none."""
+    place = Place(tmp_path)
+    furnish(place)
+    monkeypatch.setattr(glances, "FRESH_SECONDS", 0.0)
+    statements: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    site = web.Site(place.folder)
+    try:
+        site.glances.warm()
+        time.sleep(0.1)
+        for waiting in (10, 9, 8):
+            [row] = site.glances.look(["acme"], 1.0)
+            assert row["waiting_total"] == waiting
+            time.sleep(0.1)
+            site.glances.look(["acme"], 1.0)
+            statements.clear()
+            [again] = site.glances.look(["acme"], 0.0)
+            assert (again["waiting_total"], statements) == (waiting, [])
+            assert again["read_at"] >= row["read_at"]
+            if waiting > 8:
+                place.run("resolve", {10: "k2", 9: "k4"}[waiting], "--take", "crm")
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+        site.close()
 
 
 def test_every_entry_is_on_one_page(store: Store) -> None:
