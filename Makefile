@@ -74,6 +74,8 @@ simulate: setup ## Run SEEDS=2000 START=1 simulated lives, die at every point of
 system: setup ## Run the process against every fault and switch, on both databases, and kill it at every request
 	SYSTEM_TESTS=long $(BIN)/python -m pytest -n $(JOBS) tests/system tests/dispatch
 	$(BIN)/python -m tests.system.kills
+	$(BIN)/python -m tests.system.kills --server embedded --every 3
+	$(BIN)/python -m tests.system.kills --server embedded --every 12 --jobs 4 --workers
 	$(BIN)/python -m tests.system.measures
 
 bench: setup ## Measure what syncd costs beside loops by hand, and write docs/benchmarks.md

