@@ -23,13 +23,12 @@ from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
 from syncd.engine.first_run import REPORTED, first_run, why_frozen
 from syncd.engine.linking import link_records, settle_proposals
-from syncd.engine.observe import digest
 from syncd.engine.operate import Operator
 from syncd.engine.pull import new_system, pull, verified
 from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
 from syncd.engine.settling import settle
-from syncd.engine.systems import System
+from syncd.engine.systems import System, digest
 from syncd.errors import ProviderError
 from syncd.store import (
     ConflictRow,
@@ -276,7 +275,7 @@ class Engine:
             for name, system in self.systems.items():
                 row = rows.get(name) or new_system(system)
                 system.provider.learned.update(row.learned)
-                scope = scope_of(system)
+                scope = system.scope
                 if row.scope not in (None, scope):
                     tx.set_meta(f"rebase:{name}", "yes")
                     row = replace(row, account=None, baseline=False)
@@ -446,14 +445,6 @@ class Engine:
 def _may_push(row: SystemRow, now: datetime) -> bool:
     """Whether a system is neither paused nor has asked to be left alone."""
     return row.state is not SystemState.PAUSED and (row.paused_until is None or row.paused_until <= now)
-
-
-def scope_of(system: System) -> str:
-    """A digest of the settings that say what a system lists: where it is and which account, never how it is logged into."""
-    settings = system.provider.settings
-    named = ("company_id", "business_id", "dialect", "instance", "world")
-    options = {key: str(settings.options[key]) for key in named if settings.options.get(key) is not None}
-    return digest([settings.provider, settings.base_url, options])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from syncd.core.model import Action
-from syncd.engine.observe import digest
+from syncd.engine.systems import digest
 from syncd.errors import UsageError
 from syncd.store import AuditRow, WriteRow, WriteState
 

@@ -16,7 +16,7 @@ from syncd.core.model import BrakeKind
 from syncd.engine import merging
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope, present
-from syncd.engine.observe import digest
+from syncd.engine.systems import digest
 from syncd.engine.trail import SYNCD
 from syncd.errors import UsageError
 from syncd.store import HoldKind, HoldRow, HoldState, MergeState

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from syncd import log
 from syncd.core.model import BrakeKind, Value
 from syncd.engine.decide import Scope
-from syncd.engine.observe import digest
+from syncd.engine.systems import digest
 from syncd.store import HoldKind, HoldRow, HoldState
 
 if TYPE_CHECKING:

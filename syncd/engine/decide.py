@@ -28,8 +28,8 @@ from syncd.core.model import (
 from syncd.core.plan import Extra
 from syncd.engine.bases import move_bases, with_moved
 from syncd.engine.children import Family, Sight, gather
-from syncd.engine.observe import CREATED, SENT, WRITTEN, digest
-from syncd.engine.systems import System
+from syncd.engine.observe import CREATED, SENT, WRITTEN
+from syncd.engine.systems import System, digest
 from syncd.store import (
     Base,
     Bundle,

@@ -15,8 +15,8 @@ from syncd.core.model import BrakeKind, Value
 from syncd.engine import trail
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope
-from syncd.engine.observe import digest
 from syncd.engine.planning import DELETED_IN
+from syncd.engine.systems import digest
 from syncd.engine.taking_over import find_taker, follow
 from syncd.store import (
     Bundle,

@@ -18,8 +18,8 @@ from syncd.engine import trail
 from syncd.engine.decide import Scope
 from syncd.engine.gathering import Gathering, pair_of
 from syncd.engine.merging import parted
-from syncd.engine.observe import digest
 from syncd.engine.settling import free_of_doubt
+from syncd.engine.systems import digest
 from syncd.engine.tombstones import respect_tombstones
 from syncd.store import ClientRow, HoldKind, HoldRow, HoldState, LinkRow, LinkState
 

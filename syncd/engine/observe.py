@@ -6,17 +6,15 @@ and a listing that shows again what a field showed until a moment ago is not bel
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from syncd.core.model import UNKNOWN, Fields, Value, unit_value
 from syncd.engine.erasing import KEY as ERASURE_KEY
 from syncd.engine.erasing import erased_again
+from syncd.engine.systems import digest
 from syncd.store import RecordRow, RecordState
 
 if TYPE_CHECKING:
@@ -45,20 +43,17 @@ EARLIER_VALUES_MAX = 4
 CREATED = "_created"
 """Key in a record's memory: the write by which syncd made this record."""
 
-_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
-
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What an observation came to: records that changed or are new, and those that were not believed yet."""
+    """What an observation came to: records that changed or are new, and those that were not believed yet.
+
+    kept: the records that are in the mirror exactly as they were shown, and present.
+    """
 
     changed: tuple[str, ...] = ()
     unbelieved: tuple[str, ...] = ()
-
-
-def digest(value: object) -> str:
-    """A digest of some JSON that does not depend on the order of keys."""
-    return hashlib.blake2b(_ENCODER.encode(value), digest_size=16).hexdigest()
+    kept: tuple[str, ...] = ()
 
 
 def observe(
@@ -72,10 +67,11 @@ def observe(
     list_digests: Mapping[str, str] | None = None,
     stale_read_seconds: float = 0.0,
     memories: Mapping[str, Mapping[str, Any]] | None = None,
+    page: int | None = None,
 ) -> Observed:
     """Record what a system said about some of its records, as one set.
 
-    asked_at: when the request was sent. walk: the walk in which they were listed. list_digests: of the list items, where a record
+    asked_at: when the request was sent. walk: the walk in which they were listed, page: on which page of it. list_digests: of the list items, where a record
     was then read singly. memories: what to remember about a record from now on (merged into what is remembered already).
     """
     digests = {each.external_id: digest([each.raw, each.children]) for each in listed}
@@ -89,12 +85,12 @@ def observe(
         and not (list_digests and list_digests.get(external_id) not in (None, stored[external_id][1]))
         and not (memories and external_id in memories)
     ]
-    if same and (returned := tx.touch_records(system.name, same, walk, now)):
+    if same and (returned := tx.touch_records(system.name, same, walk, now, page)):
         tx.mark_dirty_by_records(system.name, returned)
     known = set(same)
     fresh = [each for each in listed if each.external_id not in known]
     if not fresh:
-        return Observed()
+        return Observed(kept=tuple(same))
     before = tx.records(system.name, [each.external_id for each in fresh])
     rows: list[RecordRow] = []
     unbelieved: list[str] = []
@@ -117,9 +113,9 @@ def observe(
     if unbelieved:
         tx.touch_records(system.name, unbelieved, walk, now)
     rows = _not_erased(tx, system, rows, before)
-    _store(tx, system, rows, before)
+    _store(tx, system, rows, before, page)
     kept = {row.external_id for row in rows}
-    return Observed(tuple(each for each in moved if each in kept), tuple(unbelieved))
+    return Observed(tuple(each for each in moved if each in kept), tuple(unbelieved), (*same, *kept))
 
 
 def _not_erased(tx: Tx, system: System, rows: list[RecordRow], before: Mapping[str, RecordRow]) -> list[RecordRow]:
@@ -131,10 +127,12 @@ def _not_erased(tx: Tx, system: System, rows: list[RecordRow], before: Mapping[s
     return [row for row in rows if row.external_id not in again]
 
 
-def _store(tx: Tx, system: System, rows: Sequence[RecordRow], before: Mapping[str, RecordRow]) -> None:
+def _store(
+    tx: Tx, system: System, rows: Sequence[RecordRow], before: Mapping[str, RecordRow], page: int | None
+) -> None:
     if not rows:
         return
-    tx.put_records(rows)
+    tx.put_records(rows, page)
     changed = [row for row in rows if row.external_id not in before or before[row.external_id].fields != row.fields]
     if changed:
         tx.set_keys(system.name, {row.external_id: system.match_keys(row.fields) for row in changed})

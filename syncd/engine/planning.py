@@ -13,8 +13,7 @@ from syncd.core.plan import Held, Intent, Place, Wish, place
 from syncd.core.plan import Standing as State
 from syncd.engine import absorbing
 from syncd.engine.decide import Draft, Scope
-from syncd.engine.observe import digest
-from syncd.engine.systems import System
+from syncd.engine.systems import System, digest
 from syncd.store import (
     Bundle,
     ClientState,

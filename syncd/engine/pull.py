@@ -16,7 +16,9 @@ from syncd import log
 from syncd.engine import trail
 from syncd.engine.children import contact_ids
 from syncd.engine.erasing import erased_records
-from syncd.engine.observe import digest, mark_missing, observe
+from syncd.engine.observe import mark_missing, observe
+from syncd.engine.pages import Recollection
+from syncd.engine.systems import digest
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
 from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
 
@@ -114,17 +116,27 @@ def _read_pages(
     store: Store, system: System, policy: Policy, walk: Walk, clock: Callable[[], datetime], *, sweep: bool
 ) -> None:
     asked_at = clock()
-    for number, page in enumerate(system.provider.pull(), start=1):
+    remembered = Recollection(store, system, walk=walk.row.walk, seen=walk.seen, clock=clock)
+    for number, page in enumerate(remembered.pages(afresh=sweep or walk.rebasing), start=1):
         if number > PAGES_MAX:
             walk.doubts.append(f"more than {PAGES_MAX} pages")
             return
         _note(walk, page)
+        walk.ended = page.last
+        if page.known:
+            asked_at = clock()
+            continue
         wanted = _without_erased(store, system, page.records)
+        unchanged: list[str] = []
         if system.provider.capabilities.partial_list:
-            records, digests = _complete(store, system, wanted, walk, sweep=sweep)
+            records, unchanged, digests = _complete(store, system, wanted, walk, sweep=sweep)
         else:
             records, digests = _with_vanished_contacts(store, system, wanted, walk), None
+        # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
+        alike = {each.external_id for each in wanted} if digests is not None or records == wanted else set()
         with store.writing() as tx:
+            if unchanged:
+                tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)
             if walk.rebasing:
                 _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
             _quarantine(tx, system, page.faults)
@@ -137,11 +149,20 @@ def _read_pages(
                 walk=walk.row.walk,
                 list_digests=digests,
                 stale_read_seconds=policy.timing.stale_read_seconds,
+                page=page.number,
             )
+            remembered.remember(tx, page, alike.intersection((*unchanged, *observed.kept)))
+            _keep_learned(tx, system)
         walk.changed += len(observed.changed)
         walk.unbelieved += len(observed.unbelieved)
-        walk.ended = page.last
         asked_at = clock()
+
+
+def _keep_learned(tx: Tx, system: System) -> None:
+    """What a page taught is kept with it: it may not be read again."""
+    row = tx.systems().get(system.name) or new_system(system)
+    if row.learned != system.provider.learned:
+        tx.put_system(replace(row, learned=dict(system.provider.learned)))
 
 
 def _without_erased(store: Store, system: System, records: Sequence[Listed]) -> list[Listed]:
@@ -192,7 +213,7 @@ def _quarantine(tx: Tx, system: System, faults: Sequence[tuple[str, str]]) -> No
 
 def _note(walk: Walk, page: Page) -> None:
     """What a page proves or puts in doubt."""
-    ids = [each.external_id for each in page.records]
+    ids = [*page.known, *(each.external_id for each in page.records)]
     again = [external_id for external_id in ids if external_id in walk.seen]
     if again:
         walk.doubts.append(f"page {page.number} repeats {len(again)} records: the list moved while it was read")
@@ -206,8 +227,11 @@ def _note(walk: Walk, page: Page) -> None:
 
 def _complete(
     store: Store, system: System, records: Sequence[Listed], walk: Walk, *, sweep: bool
-) -> tuple[list[Listed], dict[str, str]]:
-    """Where a list item may show less than the record holds: read those singly whose list item changed."""
+) -> tuple[list[Listed], list[str], dict[str, str]]:
+    """Where a list item may show less than the record holds: read those singly whose list item changed.
+
+    Returns the records that are whole, the ids of those whose list item is the same again, and the digests of list items.
+    """
     digests = {each.external_id: digest(each.raw) for each in records}
     with store.reading() as tx:
         stored = tx.digests(system.name, list(digests))
@@ -224,10 +248,11 @@ def _complete(
                 whole.append(system.provider.fetch(each.external_id))
             except Gone:
                 walk.doubts.append(f"record {each.external_id} was listed and then gone")
-    if unchanged:
-        with store.writing() as tx:
-            tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at)
-    return whole, {each.external_id: digests[each.external_id] for each in whole if each.external_id in digests}
+    return (
+        whole,
+        unchanged,
+        {each.external_id: digests[each.external_id] for each in whole if each.external_id in digests},
+    )
 
 
 def _with_vanished_contacts(store: Store, system: System, records: Sequence[Listed], walk: Walk) -> list[Listed]:

@@ -31,8 +31,9 @@ from syncd.core.model import (
 )
 from syncd.engine import children, trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
-from syncd.engine.observe import SENT, created_memory, digest, mark_missing, observe, sent_memory, written_memory
+from syncd.engine.observe import SENT, created_memory, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
+from syncd.engine.systems import digest
 from syncd.engine.uniting import merge_records
 from syncd.errors import (
     Duplicate,

@@ -14,7 +14,7 @@ from syncd.core.correlate import SHARERS_MAX, are_certain
 from syncd.engine import merging
 from syncd.engine.decide import Draft, Scope, present
 from syncd.engine.gathering import is_active
-from syncd.engine.observe import digest
+from syncd.engine.systems import digest
 from syncd.store import Bundle, HoldKind, HoldRow, RecordKey
 
 if TYPE_CHECKING:

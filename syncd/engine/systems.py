@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from syncd.core import normalize
 from syncd.core.correlate import Identity, identity, keys_of
@@ -34,6 +37,14 @@ if TYPE_CHECKING:
     from syncd.store import LinkRow, RecordRow
 
 
+_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+
+
+def digest(value: object) -> str:
+    """A digest of some JSON that does not depend on the order of keys."""
+    return blake2b(_ENCODER.encode(value), digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """A system of the tenant, ready to be pulled and pushed."""
@@ -52,6 +63,14 @@ class System:
     def mode(self) -> Mode:
         """How far syncd may go there."""
         return self.policy.mode
+
+    @property
+    def scope(self) -> str:
+        """A digest of the settings that say what a system lists: where it is and which account, never how it is logged into."""
+        settings = self.provider.settings
+        named = ("company_id", "business_id", "dialect", "instance", "world")
+        options = {key: str(settings.options[key]) for key in named if settings.options.get(key) is not None}
+        return digest([settings.provider, settings.base_url, options])
 
     def spec(self, field: str) -> FieldSpec | None:
         """What the provider can do with a field, None where it does not know it."""

@@ -17,7 +17,8 @@ from syncd.core.correlate import MatchKey, compare
 from syncd.engine import merging, trail
 from syncd.engine.absorbing import GONE_THERE, duplicates, set_apart
 from syncd.engine.decide import Scope
-from syncd.engine.observe import EARLIER, MOVED_TO, digest
+from syncd.engine.observe import EARLIER, MOVED_TO
+from syncd.engine.systems import digest
 from syncd.store import Bundle, HoldKind, HoldRow, HoldState, LinkRow, LinkState, RecordRow, RecordState
 
 if TYPE_CHECKING:

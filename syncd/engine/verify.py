@@ -25,7 +25,7 @@ from syncd.core.model import UNKNOWN, Fields, Policy, unit_value, units_in
 from syncd.core.plan import differing
 from syncd.engine import children
 from syncd.engine.decide import GATHERED
-from syncd.engine.observe import digest
+from syncd.engine.systems import digest
 from syncd.errors import Gone, ProviderError
 from syncd.store import Base, Bundle, ClientState, LinkState, RecordRow, RecordState, Standing, StandingState
 

@@ -63,6 +63,8 @@ class Capabilities:
     """`account()` names the account behind the credentials."""
     partial_list: bool = False
     """List items may lack children: the engine fetches a record singly when its list item changed."""
+    recall: bool = False
+    """`Recalls.pull` takes what is known of pages, so that one that is the same again is not read."""
     contacts: ContactSpec | None = None
     """What contacts of a client are there; None where there are none. They are written where the field `contacts` can be updated."""
 
@@ -92,6 +94,8 @@ class Page:
 
     last: the system said that this is the end. faults: what was wrong with single records (external id or position, reason);
     such records are quarantined and the walk goes on, but counts as incomplete for them. requests: calls made for this page.
+    digest: of all that the page was made of, where every item in it became a record; else "". known: ids of the records of a page that
+    was recalled instead of read; `records` is then empty.
     """
 
     records: Sequence[Listed]
@@ -100,6 +104,21 @@ class Page:
     last: bool = False
     faults: Sequence[tuple[str, str]] = ()
     requests: int = 1
+    digest: str = ""
+    known: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A page that is in the mirror as it is: the ids of its records, and what `Page` says of total and last."""
+
+    ids: Sequence[str]
+    total: int | None
+    last: bool
+
+
+Recall: TypeAlias = "Callable[[int, str], Known | None]"
+"""What is known of a page, given its number and the digest of its bytes; None where it has to be read. It is thereby noted as seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +217,18 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Release connections."""
+        ...
+
+
+class Recalls(Protocol):
+    """What a provider with the capability `recall` has in place of `Provider.pull`."""
+
+    def pull(self, recall: Recall | None = None) -> Iterator[Page]:
+        """Every record, page by page; a page that `recall` knows is not read, but counts with its ids like any other.
+
+        It is asked once for each page, in order, where the bytes are those of a whole, good answer; what proves that the walk is complete
+        (repeats, ends, totals) is looked at as if the page had been read.
+        """
         ...
 
 

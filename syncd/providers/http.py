@@ -34,7 +34,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
@@ -58,15 +57,24 @@ from syncd.errors import (
 )
 from syncd.providers import decoding
 from syncd.providers.decoding import NOTHING, segment
-from syncd.providers.outcomes import Explained, Question, Received, ahead_seconds, decoded, explain_plainly, judge
+from syncd.providers.outcomes import (
+    Answer,
+    Explained,
+    Question,
+    Received,
+    ahead_seconds,
+    answered,
+    explain_plainly,
+    judge,
+)
 from syncd.providers.pace import MakePacing, Pace
-from syncd.providers.wire import Bounded, bound, why
+from syncd.providers.wire import Bounded, bound, is_loopback, why
 
 if TYPE_CHECKING:
     import ssl
 
     from syncd.core.model import Value
-    from syncd.providers import Settings
+    from syncd.providers import Known, Settings
 
 __all__ = ["Answer", "Authoriser", "Explained", "Http", "explain_plainly", "segment"]
 
@@ -87,21 +95,6 @@ KEEP_ALIVE_SECONDS: Final = 5.0
 # httpx names whole URLs at INFO and httpcore whole headers at DEBUG: neither may reach a log.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a system said, with a status that the caller counts as good.
-
-    headers: names in lower case. body: decoded JSON, None where it is empty. requests: HTTP requests this call took.
-    doubtful: some text in the body may be unfit for keeping; the caller asks `decoding.unsound` about each record.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: Value = field(repr=False)
-    requests: int
-    doubtful: bool = False
 
 
 class Authoriser(Protocol):
@@ -183,13 +176,6 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _origin(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.host}:{url.port or {'http': 80, 'https': 443}.get(url.scheme)}"
 
@@ -255,7 +241,7 @@ class Http:
         self._requests = 0
         self.skew_seconds: float | None = None  # this machine's clock beside the system's
         rate = settings.requests_per_second
-        if rate is None and not _is_loopback(httpx.URL(self.base_url).host):
+        if rate is None and not is_loopback(httpx.URL(self.base_url).host):
             rate = requests_per_second or DEFAULT_REQUESTS_PER_SECOND
         self._pace = pace(rate, settings.requests_per_day, self._stop, self._who)
         self._breakers = SyncCircuitBreakerFactory(
@@ -311,6 +297,7 @@ class Http:
         explain: Callable[[int, Value], Explained] = explain_plainly,
         operation: str = "",
         external_id: str | None = None,
+        recall: Callable[[str], Known | None] | None = None,
     ) -> Answer:
         """Make one call and return its answer, repeated where that is safe; raises as the module's header says.
 
@@ -318,6 +305,7 @@ class Http:
         auth_url) it may be empty. json, form: the body; json is sent as application/json unless `headers` name another
         type. good: statuses that are an answer. authorised: False for a login: no credentials are sent, it is repeated like
         a read, and its refusal is `Unauthorised`. operation: a word for errors. external_id: only with it 404 and 410 are `Gone`.
+        recall: asked with the digest of a good answer's bytes before they are decoded.
         """
         name = operation or method.lower()
         question = Question(self._who, method, name, external_id, authorised, good, explain, path)
@@ -325,15 +313,16 @@ class Http:
         content, media_type = self._content(question, json, form)
         own = {name.lower(): value for name, value in headers.items()}
         call = _Call(question, url, _origin(url), {**media_type, **own}, content)
-        return self._repeated(call)
+        made, received = self._repeated(call)
+        return answered(question, received, made, recall)
 
     def close(self) -> None:
         """Release connections and counters."""
         self._client.close()
         self._pace.close()
 
-    def _repeated(self, call: _Call) -> Answer:
-        """One attempt after the other while repeating is safe, worthwhile and within the budget."""
+    def _repeated(self, call: _Call) -> tuple[int, Received]:
+        """One attempt after the other while repeating is safe, worthwhile and within the budget; how many requests, and the answer."""
         question = call.question
         credentials = self._credentials(question)
         made = 0
@@ -362,8 +351,7 @@ class Http:
             sleep=tenacity.sleep_using_event(self._stop),
             reraise=True,
         )(attempt)
-        body = decoded(question, received)
-        return Answer(received.status, received.headers, body, made, decoding.doubtful(received.body))
+        return made, received
 
     def _may_repeat(self, question: Question, error: BaseException) -> bool:
         """Whether the same request may go again now: it had no effect, or repeating it adds none."""
@@ -493,7 +481,7 @@ class Http:
             url = httpx.URL(text)
         except httpx.InvalidURL:
             url = httpx.URL("")
-        plain = url.scheme == "http" and self._insecure_loopback and _is_loopback(url.host)
+        plain = url.scheme == "http" and self._insecure_loopback and is_loopback(url.host)
         if not url.host or not (url.scheme == "https" or plain) or url.userinfo or url.query or url.fragment:
             problem = "not usable; allowed is https://host/path (http:// on loopback with allow_insecure_loopback)"
             raise ConfigError([f"systems.{self._who}.{key}: {problem}"])

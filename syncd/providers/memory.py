@@ -12,17 +12,19 @@ A fault that keeps `call.commit` and calls it later makes a late commit.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.children import ContactSpec
 from syncd.core.model import FIELDS, UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import CONTACT_PARTS, clean
 from syncd.errors import Duplicate, Gone, Malformed, Rejected, Stale
-from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.decoding import unsound
 
 if TYPE_CHECKING:
@@ -342,7 +344,7 @@ class Memory:
     @property
     def capabilities(self) -> Capabilities:
         """What the world's profile says of whole records."""
-        return self.world.profile.capabilities
+        return replace(self.world.profile.capabilities, recall=True)
 
     @property
     def requests(self) -> int:
@@ -358,7 +360,7 @@ class Memory:
         self._call("account", None)
         return self.world.account
 
-    def pull(self) -> Iterator[Page]:
+    def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every record in order of ids, each once; pages by offset, so that deletions meanwhile move the rest up."""
         profile, seen, number = self.world.profile, set[str](), 0
         size = self.settings.page_size or profile.page_size
@@ -368,8 +370,13 @@ class Memory:
             number += 1
             last = number * size >= total
             told = total if profile.told_total else None
-            records, faults = _listed(items, seen, complete=not profile.partial)
-            yield Page(records, number, told, last, faults)
+            digest = hashlib.sha256(json.dumps([items, told, last], default=repr).encode()).hexdigest()
+            if recall is not None and (known := recall(number, digest)) is not None:
+                seen.update(known.ids)
+                yield Page((), number, known.total, known.last, known=known.ids)
+            else:
+                records, faults = _listed(items, seen, complete=not profile.partial)
+                yield Page(records, number, told, last, faults, digest=digest if len(records) == len(items) else "")
             if last:
                 return
 

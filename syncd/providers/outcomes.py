@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from syncd.providers import decoding
 
 if TYPE_CHECKING:
     from syncd.core.model import Value
+    from syncd.providers import Known
 
 NO_PAUSE_GIVEN_SECONDS: Final = 5.0
 LONGEST_PAUSE_SECONDS: Final = 24 * 3600.0
@@ -126,6 +128,24 @@ class Received:
         return _JSON.fullmatch(self.media_type) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a system said, with a status that the caller counts as good.
+
+    headers: names in lower case. body: decoded JSON, None where it is empty. requests: HTTP requests this call took.
+    doubtful: some text in the body may be unfit for keeping; the caller asks `decoding.unsound` about each record.
+    digest: of the body's bytes, where `recall` was given. known: what it knew of them; the body is then not decoded, and None.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: Value = field(repr=False)
+    requests: int
+    doubtful: bool = False
+    digest: str = ""
+    known: Known | None = None
+
+
 def pause_seconds(headers: Mapping[str, str], now: float) -> float:
     """How long a 429 asks to wait: Retry-After in seconds or as a date; `NO_PAUSE_GIVEN_SECONDS` where it does not say.
 
@@ -219,6 +239,25 @@ def _error_body(received: Received) -> Value:
     if received.media_type == "text/plain":
         return received.body[:500].decode("utf-8", "replace")
     return None
+
+
+def answered(
+    question: Question, received: Received, requests: int, recall: Callable[[str], Known | None] | None
+) -> Answer:
+    """A good answer, decoded unless its bytes are known; raises what an unreadable one means."""
+    digest, known = _recalled(received, recall)
+    if known is not None:
+        return Answer(received.status, received.headers, None, requests, digest=digest, known=known)
+    body = decoded(question, received)
+    return Answer(received.status, received.headers, body, requests, decoding.doubtful(received.body), digest)
+
+
+def _recalled(received: Received, recall: Callable[[str], Known | None] | None) -> tuple[str, Known | None]:
+    """The digest of a good answer of JSON, and what is known of it; empty and None for anything else, which has to be read."""
+    if recall is None or not received.body or not received.is_json or received.status not in range(200, 300):
+        return "", None
+    digest = hashlib.blake2b(received.body, digest_size=16).hexdigest()
+    return digest, recall(digest)
 
 
 def decoded(question: Question, received: Received) -> Value:

@@ -21,13 +21,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.children import ContactSpec
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Malformed, Rejected, UnknownOutcome
-from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
 
@@ -128,7 +129,7 @@ class Tiime:
         self._contacts = bool(options.get("contacts", False))
         self.fields: Mapping[str, FieldSpec] = {**FIELDS, "contacts": _SHOWN} if self._contacts else FIELDS
         self.capabilities = Capabilities(
-            create=True, partial_list=self._contacts, contacts=_CONTACTS if self._contacts else None
+            create=True, recall=True, partial_list=self._contacts, contacts=_CONTACTS if self._contacts else None
         )
         if options.get("token"):
             http.authorise_with(Fixed({"Authorization": f"Bearer {options['token']}"}))
@@ -171,11 +172,13 @@ class Tiime:
 
     # ---- calls
 
-    def pull(self) -> Iterator[Page]:
+    def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every client, archived ones too, range by range."""
-        yield from self.listing()
+        yield from self.listing(recall=recall)
 
-    def listing(self, *, archived: bool | None = None, search: str | None = None) -> Iterator[Page]:
+    def listing(
+        self, *, archived: bool | None = None, search: str | None = None, recall: Recall | None = None
+    ) -> Iterator[Page]:
         """The clients in ranges: all, only (not) archived ones, or those whose name matches `search`.
 
         A record that an overlapping range shows again is left out. Raises `Malformed` for anything that is no listing.
@@ -194,7 +197,15 @@ class Tiime:
                 headers={"Accept": LIST_MEDIA_TYPE, "Range": f"items={first}-{first + size - 1}"},
                 good=LIST_STATUSES,
                 operation="list",
+                recall=None if recall is None else partial(recall, number),
             )
+            if answer.known is not None:
+                first, total, last = _after(answer, first, len(answer.known.ids))
+                seen.update(answer.known.ids)
+                yield Page((), number, total=total, last=last, requests=answer.requests, known=answer.known.ids)
+                if last:
+                    return
+                continue
             past_the_end = answer.status == RANGE_NOT_SATISFIABLE
             items: Value = [] if past_the_end else answer.body
             if not isinstance(items, list):
@@ -211,7 +222,8 @@ class Tiime:
                 raise Malformed(message, operation="list", status=answer.status)
             seen.update(fresh)
             listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
-            yield Page(listed, number, total=total, last=last, faults=faults, requests=answer.requests)
+            digest = answer.digest if len(fresh) == len(items) else ""
+            yield Page(listed, number, total, last, faults, answer.requests, digest)
             if last:
                 return
             first = following

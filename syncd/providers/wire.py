@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Any
 
 import httpcore
@@ -87,3 +88,11 @@ def why(error: BaseException) -> str:
             return f"{type(error).__name__}: {cause.strerror}"
         cause = cause.__cause__ or cause.__context__
     return type(error).__name__
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -136,11 +136,11 @@ def bundles(work: Work, ids: Collection[str]) -> list[Bundle]:
     found = _clients_by_id(work, ids)
     record, link = tables.records.c, tables.links.c
     joined = tables.links.outerjoin(
-        tables.records, and_(record.system == link.system, record.external_id == link.external_id)
+        tables.mirrored, and_(record.system == link.system, record.external_id == link.external_id)
     )
-    link_names, record_names = names_of(LinkRow), names_of(RecordRow)
+    link_names = names_of(LinkRow)
     statement = (
-        select(*(link[name] for name in link_names), *(record[name] for name in record_names))
+        select(*(link[name] for name in link_names), *tables.RECORD)
         .select_from(joined)
         .where(work.among(link.client, ids))
         .order_by(link.system, link.external_id)
@@ -184,7 +184,7 @@ def links_of(work: Work, ids: Collection[str]) -> dict[str, list[LinkRow]]:
 def forget_records(work: Work, system: str, ids: Collection[str]) -> None:
     """Forget records with their links and keys, as if they had never been seen; their clients are reconciled again."""
     mark_dirty_by_records(work, system, ids)
-    for table in (tables.match_keys, tables.links, tables.records):
+    for table in (tables.match_keys, tables.links, tables.records, tables.payloads):
         work.run(delete(table).where(table.c.system == system, work.among(table.c.external_id, ids)))
 
 

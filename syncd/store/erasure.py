@@ -37,14 +37,16 @@ def erase(work: Work, clients: Collection[str]) -> list[RecordKey]:
     holds and merges that name them are deleted. Where a hold or a line of the audit trail names others too, only these
     clients and their records are taken out of it. `Store.scrub` then takes it all out of the files.
     """
-    link, record, key = tables.links, tables.records, tables.match_keys
+    link = tables.links
     mine = select(link.c.system, link.c.external_id).where(work.among(link.c.client, clients))
     erased = [(system, external_id) for system, external_id in work.run(mine)]
     if erased:
-        for table in (record, key, link):
+        for table in (tables.records, tables.payloads, tables.match_keys, link):
             wanted = work.pairs(erased)
             chosen = select(wanted.c.a).where(wanted.c.a == table.c.system, wanted.c.b == table.c.external_id)
             work.run(delete(table).where(chosen.exists()))
+        lists = work.among(tables.pages.c.system, {system for system, _ in erased})
+        work.run(delete(tables.pages).where(lists))
         _forget_apart(work, erased)
     for table in (tables.changes, tables.conflicts, tables.writes, tables.standings):
         work.run(delete(table).where(work.among(table.c.client, clients)))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -33,6 +34,10 @@ from syncd.store.work import Work, names_of
 GONE_CONFIRMATIONS: Final = 2
 """How often a system must have said that a record is gone before it is believed."""
 
+
+_SAID: Final = tuple(column.name for column in tables.payloads.c)
+_SEEN: Final = tuple(name for name in names_of(RecordRow) if name in tables.records.c)
+_said, _seen = attrgetter(*_SAID), attrgetter(*_SEEN)
 
 _STATES: Final = {state.value: state for state in RecordState}
 
@@ -69,8 +74,15 @@ class KeyHit(NamedTuple):
 def records(work: Work, system: str, ids: Collection[str]) -> dict[str, RecordRow]:
     """The mirror of some records of one system, by external id; unknown ids are left out."""
     record = tables.records.c
-    found = work.rows(RecordRow, tables.records, record.system == system, work.among(record.external_id, ids))
-    return {row.external_id: row for row in found}
+    return {
+        row.external_id: row for row in _records(work, record.system == system, work.among(record.external_id, ids))
+    }
+
+
+def _records(work: Work, *where: ColumnElement[bool]) -> list[RecordRow]:
+    """Records with what they say, by system and external id."""
+    statement = select(*tables.RECORD).select_from(tables.mirrored).where(*where)
+    return [RecordRow(*row) for row in work.run(statement.order_by(*tables.records.primary_key))]
 
 
 def mirror(
@@ -78,10 +90,10 @@ def mirror(
 ) -> list[tuple[RecordRow, str | None]]:
     """Records with the client they are linked to, by system and external id, from behind `after`."""
     record, link = tables.records.c, tables.links.c
-    joined = tables.records.outerjoin(
+    joined = tables.mirrored.outerjoin(
         tables.links, and_(record.system == link.system, record.external_id == link.external_id)
     )
-    statement = select(*(record[name] for name in names_of(RecordRow)), link.client).select_from(joined)
+    statement = select(*tables.RECORD, link.client).select_from(joined)
     if system is not None:
         statement = statement.where(record.system == system)
     if after != ("", ""):
@@ -102,21 +114,31 @@ def digests(work: Work, system: str, ids: Collection[str]) -> dict[str, Digest]:
     return {key: Digest(digest, listed, _STATES[state]) for key, digest, listed, state in found}
 
 
-def put_records(work: Work, rows: Iterable[RecordRow]) -> None:
-    """Insert or replace records. ValueError, and none is put, where one cannot be stored (see `storable`)."""
-    work.upsert(tables.records, rows)
+def put_records(work: Work, rows: Iterable[RecordRow], page: int | None = None) -> None:
+    """Insert or replace records. ValueError, and none is put, where one cannot be stored (see `storable`).
+
+    page: of the walk that showed them so; none for any other door, after which their page has to be read again.
+    """
+    seen, said = [], []
+    for row in rows:
+        seen.append(dict(zip(_SEEN, _seen(row), strict=True)) | {"page": page})
+        said.append(dict(zip(_SAID, _said(row), strict=True)))
+    work.upsert_all([(tables.records, seen), (tables.payloads, said)])
 
 
-def touch_records(work: Work, system: str, ids: Collection[str], walk: str | None, at: datetime) -> list[str]:
+def touch_records(
+    work: Work, system: str, ids: Collection[str], walk: str | None, at: datetime, page: int | None = None
+) -> list[str]:
     """Note that unchanged records were seen again, in a walk or (None) by another door.
 
-    Those that were missing are present again: their clients become dirty and their ids are returned.
+    page: of the walk that showed them as they are kept; none leaves that as it was. Those that were missing are present again: their clients become dirty and their ids are returned.
     """
     record = tables.records.c
     chosen = and_(record.system == system, work.among(record.external_id, ids))
     missing = select(record.external_id).where(chosen, record.state == RecordState.MISSING)
     returned = sorted(work.run(missing).scalars())
-    seen = {"seen_at": at, "observed_at": at} | ({} if walk is None else {"walk": walk})
+    seen: dict[str, Any] = {"seen_at": at, "observed_at": at}
+    seen |= ({} if walk is None else {"walk": walk}) | ({} if page is None else {"page": page})
     work.run(update(tables.records).where(chosen).values(**seen))
     if returned:
         there = {"state": RecordState.PRESENT, "missing_since": null(), "missing_cycle": null(), "gone_count": 0}
@@ -144,9 +166,8 @@ def confirmed_gone(work: Work, system: str) -> list[RecordRow]:
     """Missing records of a system whose absence was confirmed twice and that are still linked, by external id."""
     record, link = tables.records.c, tables.links.c
     linked = select(link.external_id).where(link.system == system, link.state == LinkState.LINKED)
-    return work.rows(
-        RecordRow,
-        tables.records,
+    return _records(
+        work,
         record.system == system,
         record.state == RecordState.MISSING,
         record.gone_count >= GONE_CONFIRMATIONS,
@@ -164,7 +185,7 @@ def count_records(work: Work, system: str, state: RecordState = RecordState.PRES
 def recent(work: Work, system: str, since: datetime) -> list[RecordRow]:
     """Records of a system first seen after a time, by external id."""
     record = tables.records.c
-    return work.rows(RecordRow, tables.records, record.system == system, record.first_seen_at > since)
+    return _records(work, record.system == system, record.first_seen_at > since)
 
 
 def unlinked(work: Work, limit: int | None = None, after: RecordKey = ("", "")) -> list[RecordKey]:

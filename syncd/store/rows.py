@@ -233,6 +233,18 @@ class RecordRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PageRow:
+    """A page of a walk all of whose records are in the mirror. page: its number, from 1. ids: of its records. total, last: as the page told."""
+
+    system: str
+    page: int
+    digest: str
+    ids: list[str]
+    total: int | None
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     """The memory of one link about one unit.
 

@@ -19,7 +19,7 @@ from syncd.store.dialects import Backend, translated
 if TYPE_CHECKING:
     from alembic.config import Config
 
-OLDEST_CODE: Final = "0001"
+OLDEST_CODE: Final = "0003"
 """The oldest revision whose code can work with the schema that this code makes, so that workers can be replaced one after the other.
 
 It stays as long as migrations only add what older code can ignore: tables, and columns that may be empty or have a default. A

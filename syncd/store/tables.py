@@ -7,10 +7,11 @@ beside, by which they are sorted. A change here needs a migration; a test compar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, and_, text
 from sqlalchemy.types import TypeEngine
 
 from syncd.core.model import FIELDS, Action, Kind
@@ -23,6 +24,7 @@ from syncd.store.rows import (
     HoldState,
     LinkState,
     MergeState,
+    RecordRow,
     RecordState,
     StandingState,
     SystemState,
@@ -142,10 +144,6 @@ records = Table(
     "records",
     metadata,
     *_record(),
-    _json("raw"),
-    _json("children", null=True),
-    _json("fields"),
-    _json("memory"),
     _key("digest"),
     _key("list_digest", null=True),
     _time("first_seen_at"),
@@ -158,9 +156,46 @@ records = Table(
     _time("missing_since", null=True),
     _key("missing_cycle", null=True),
     _count("gone_count"),
+    Column("page", BigInteger, nullable=True),
     Index(None, "system", "state"),
     Index(None, "system", "first_seen_at"),
+    sqlite_with_rowid=False,
 )
+"""What is noted of each record whenever it is seen; what it says is in `payloads`, so that a walk over what has not changed rewrites
+little. page: the page of a walk that last showed it as it is kept; NULL once anything else has put it."""
+
+payloads = Table(
+    "payloads",
+    metadata,
+    *_record(),
+    _json("raw"),
+    _json("children", null=True),
+    _json("fields"),
+    _json("memory"),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("system", Key, primary_key=True),
+    Column("page", BigInteger, primary_key=True, autoincrement=False),
+    _key("digest"),
+    _json("ids"),
+    Column("total", BigInteger, nullable=True),
+    Column("last", Boolean, nullable=False),
+)
+"""The pages of the last walks all of whose records were taken into the mirror: ids is a JSON list of their external ids."""
+
+mirrored: Final = records.join(
+    payloads, and_(records.c.system == payloads.c.system, records.c.external_id == payloads.c.external_id)
+)
+"""Records with what they say."""
+
+RECORD: Final = tuple(
+    (payloads if each.name in payloads.c and each.name not in records.c else records).c[each.name]
+    for each in fields(RecordRow)
+)
+"""The columns of `mirrored` that are a `RecordRow`, in its order."""
 
 match_keys = Table(
     "match_keys",

@@ -9,6 +9,7 @@ from syncd.store import gauges as _gauges
 from syncd.store import journal as _journal
 from syncd.store import mirror as _mirror
 from syncd.store import outbox as _outbox
+from syncd.store import pages as _pages
 from syncd.store import progress as _progress
 from syncd.store import retention as _retention
 from syncd.store.work import Work
@@ -45,6 +46,11 @@ class Tx(Work):
     by_keys = _mirror.by_keys
     sharers = _mirror.sharers
     key_counts = _mirror.key_counts
+
+    page_digests = _pages.page_digests
+    put_page = _pages.put_page
+    forget_page = _pages.forget_page
+    recall_page = _pages.recall_page
 
     client = _clients.client
     clients = _clients.clients

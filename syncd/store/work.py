@@ -81,8 +81,18 @@ class Work:
 
         SQLAlchemy binds the values of each row anew; here each column's values are turned into the database's as a whole.
         """
-        if not values:
-            return
+        self.upsert_all([(table, values)])
+
+    def upsert_all(self, tables: Sequence[tuple[Table, Sequence[dict[str, Any]]]]) -> None:
+        """Put mappings into several tables as `upsert_values` does; where one of them cannot be stored, none is."""
+        for statement, rows in [self._bound(table, values) for table, values in tables if values]:
+            try:
+                self.connection.exec_driver_sql(statement, rows)
+            except SQLAlchemyError as error:
+                raise self._refused(error) from None
+
+    def _bound(self, table: Table, values: Sequence[dict[str, Any]]) -> tuple[str, list[Any]]:
+        """The statement that puts some rows, and their values as the driver takes them."""
         dialect = self.connection.dialect
         upsert = _upsert(self.backend, dialect, table, tuple(values[0]))
         columns = [
@@ -93,10 +103,7 @@ class Work:
         if not dialect.positional:
             names = [name for name, _ in upsert.columns]
             rows = [dict(zip(names, row, strict=True)) for row in rows]
-        try:
-            self.connection.exec_driver_sql(upsert.text, rows)
-        except SQLAlchemyError as error:
-            raise self._refused(error) from None
+        return upsert.text, rows
 
     def add(self, table: Table, rows: Iterable[Any]) -> None:
         """Insert rows that are not there yet."""

@@ -15,7 +15,7 @@ from pytest_httpserver import HTTPServer
 from syncd.core.model import FIELDS, Context, parts_of, unit_value, units_in
 from syncd.core.normalize import same
 from syncd.errors import Gone, Malformed, RateLimited, Rejected, Transient, Unauthorised, UnknownOutcome
-from syncd.providers import Listed, Page, Provider
+from syncd.providers import Known, Listed, Page, Provider
 from tests.providers.worlds import Instead
 
 Raw = dict[str, Any]
@@ -101,6 +101,29 @@ class Contract:
         assert {page.total for page in pages} <= {len(ids), None}
         assert not [fault for page in pages for fault in page.faults]
         assert sum(page.requests for page in pages) <= world.provider.requests
+
+    def test_a_page_that_is_known_is_not_read_and_counts_all_the_same(self, world: Any) -> None:
+        """Equal bytes have equal digests; a page that is recalled has its ids, its total and its place, and others are read as ever."""
+        if not world.provider.capabilities.recall:
+            return
+        for n in range(self.records_for_pages):
+            world.add(**{**self.sample, "name": f"Client {n}", "email": f"c{n}@a.fr"})
+        met: list[tuple[int, str]] = []
+        read = list(world.provider.pull(lambda *asked: met.append(asked)))
+        assert [(page.number, page.digest) for page in read] == met
+        assert all(page.digest and not page.known for page in read)
+        known = {(page.number, page.digest): _known(page) for page in read}
+        again = list(world.provider.pull(lambda *asked: known.get(asked)))
+        assert [(page.number, page.total, page.last, page.known) for page in again] == [
+            (page.number, page.total, page.last, known[page.number, page.digest].ids) for page in read
+        ]
+        assert not [listed for page in again for listed in page.records]
+        new = world.add(**{**self.sample, "name": "New", "email": "new@a.fr"})
+        moved = list(world.provider.pull(lambda *asked: known.get(asked)))
+        assert moved[-1].last
+        assert new in {listed.external_id for page in moved for listed in page.records}
+        shown = [name for page in moved for name in (*page.known, *(listed.external_id for listed in page.records))]
+        assert len(shown) == len(set(shown)) == self.records_for_pages + 1
 
     def test_an_empty_system_has_one_empty_page(self, world: Any) -> None:
         """A walk of a system without records is one last page."""
@@ -336,10 +359,17 @@ class HttpContract(Contract):
             return body
 
         world.system.doctor = spoil
+        if world.provider.capabilities.recall:
+            (page,) = world.provider.pull(lambda *_: None)
+            assert not page.digest, "a page of which something was set aside is to be read again"
         (page,) = world.provider.pull()
         assert [listed.external_id for listed in page.records] == [good]
         assert len(page.faults) == 3
         assert bad in {place for place, _ in page.faults}
+
+
+def _known(page: Page) -> Known:
+    return Known([listed.external_id for listed in page.records], page.total, page.last)
 
 
 def _unit(name: str, wanted: Mapping[str, Any], shown: Mapping[str, Any]) -> tuple[str, Any, Any]:

@@ -42,6 +42,7 @@ from syncd.store import (
     LinkState,
     MergeRow,
     MergeState,
+    PageRow,
     RecordRow,
     RecordState,
     Sharer,
@@ -252,12 +253,39 @@ class LedgerTx:
         found = self.records(system, ids)
         return {each: Digest(row.digest, row.list_digest, row.state) for each, row in found.items()}
 
-    def put_records(self, rows: Iterable[RecordRow]) -> None:
+    def put_records(self, rows: Iterable[RecordRow], page: int | None = None) -> None:
+        pages = self._write("pages of records")
         for row in rows:
             self._put("records", (row.system, row.external_id), row)
+            pages[(row.system, row.external_id)] = page
 
-    def touch_records(self, system: str, ids: Collection[str], walk: str | None, at: datetime) -> list[str]:
+    def page_digests(self, system: str) -> dict[int, str]:
+        return {number: row.digest for (name, number), row in self._read("pages").items() if name == system}
+
+    def put_page(self, row: PageRow) -> None:
+        self._put("pages", (row.system, row.page), row)
+
+    def forget_page(self, system: str, number: int) -> None:
+        self._write("pages").pop((system, number), None)
+
+    def recall_page(self, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
+        page, of = self._read("pages").get((system, number)), self._read("pages of records")
+        if page is None or page.digest != digest:
+            return None
+        still = [
+            row.external_id
+            for row in self.records(system, page.ids).values()
+            if row.state == RecordState.PRESENT and of.get((system, row.external_id)) == number
+        ]
+        self.touch_records(system, still, walk, at)
+        return page if len(still) == len(page.ids) else None
+
+    def touch_records(
+        self, system: str, ids: Collection[str], walk: str | None, at: datetime, page: int | None = None
+    ) -> list[str]:
         table = self._write("records")
+        if page is not None:
+            self._write("pages of records").update({(system, each): page for each in ids})
         returned: list[str] = []
         for external_id, row in self.records(system, ids).items():
             changes: dict[str, Any] = {"seen_at": at, "observed_at": at} | ({} if walk is None else {"walk": walk})

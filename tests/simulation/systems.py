@@ -13,7 +13,7 @@ from typing import Any
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean
 from syncd.errors import UnknownOutcome
-from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.decoding import unsound
 from syncd.providers.memory import EVERY_FIELD, EVERYTHING, Form, Memory, Profile, truncated, upper_cased
 
@@ -147,17 +147,18 @@ class Line(Memory):
         self.ignore_next_write = False
         self.made_of_last_fetch = 0
 
-    def pull(self) -> Iterator[Page]:
+    def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every record, page by page, as the listing lies."""
         lie, self.listing = self.listing, None
-        pages = super().pull()
         if lie is None:
-            yield from self._witnessed(pages)
+            yield from self._witnessed(super().pull(recall))
             return
-        yield from self._witnessed(self._lying(pages, lie))
+        yield from self._witnessed(replace(page, digest="") for page in self._lying(super().pull(), lie))
 
     def _witnessed(self, pages: Iterator[Page]) -> Iterator[Page]:
         for page in pages:
+            for known in page.known:
+                self.witness.read(self.settings.system, known, not self.world.profile.partial)
             for each in page.records:
                 self.witness.read(self.settings.system, each.external_id, each.complete)
             yield page

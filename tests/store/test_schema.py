@@ -20,7 +20,7 @@ from syncd.errors import Fenced, StoreError
 from syncd.store import current_revision, head_revision, open_store, schema, upgrade
 from syncd.store.dialects import backend, schema_name
 from syncd.store.tables import metadata
-from tests.store.examples import Database, a_client
+from tests.store.examples import Database, a_client, a_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -246,3 +246,25 @@ def test_the_migrations_are_found(tmp_path, monkeypatch) -> None:
         folder.mkdir(parents=True)
         (folder / "env.py").touch()
         assert schema.migrations_folder() == folder
+
+
+def test_what_records_said_is_kept_by_the_migration_that_moves_it(database) -> None:
+    """A record that was stored by the first schema reads the same afterwards, and again after the way back and forth."""
+    place = backend(database.url, database.tenant)
+    place.prepare()
+    config = schema._config()
+    row = {"system": "books", "external_id": "1", "raw": '{"id":1}', "children": None, "fields": '{"name":"Acme"}'}
+    row |= {"memory": "{}", "digest": "d1", "state": "present", "gone_count": 0, "walk": "p1"}
+    row |= dict.fromkeys(("first_seen_at", "seen_at", "changed_at", "observed_at"), "2026-11-21T12:00:00.123456Z")
+    names = ", ".join(row)
+    with place.migrating() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text(f"INSERT INTO records ({names}) VALUES (:{', :'.join(row)})"), row)
+        command.upgrade(config, "head")
+        command.downgrade(config, "0001")
+        command.upgrade(config, "head")
+    place.close()
+    with database.store() as store, store.reading() as tx:
+        assert tx.records("books", ["1"]) == {"1": a_record(raw={"id": 1})}
+        assert tx.page_digests("books") == {}

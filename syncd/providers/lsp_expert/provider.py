@@ -5,12 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
-from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.credentials import Fixed
 from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.lsp_expert import contacts as people
@@ -61,6 +62,7 @@ class LspExpert:
             delete=True,
             restore=True,
             partial_list=not self._always,
+            recall=not self._always,
             contacts=people.SPEC,
         )
         self._http = http
@@ -83,18 +85,29 @@ class LspExpert:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def pull(self) -> Iterator[Page]:
+    def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every client, 20 a page, each once, oldest first where the server takes the sort parameters."""
         sort, number, position, seen = self._sort, 1, 0, set[str]()
         while number <= MAX_PAGES:
             before = self.requests
             try:
-                body = self.calls.list_clients(number, sort=sort)
+                known = None if recall is None else partial(recall, number)
+                answer = self.calls.list_clients(number, sort=sort, recall=known)
             except Rejected as refusal:
                 if not (sort and number == 1 and refusal.status == 400):  # noqa: PLR2004 - Bad Request
                     raise
                 sort = False
                 continue
+            if answer.known is not None:
+                ids, last = answer.known.ids, answer.known.last
+                seen.update(ids)
+                position += len(ids)
+                yield Page((), number, answer.known.total, last, requests=self.requests - before, known=ids)
+                if last:
+                    return
+                number += 1
+                continue
+            body = answer.body
             items, last = _envelope(body, number)
             records, faults = self._records(items, position, seen)
             position += len(items)
@@ -102,7 +115,8 @@ class LspExpert:
                 faults.append((f"page {number}", reason))
             total = body.get("totalItems") if isinstance(body, dict) else None
             known_total = total if isinstance(total, int) and not isinstance(total, bool) else None
-            yield Page(records, number, known_total, last, faults, self.requests - before)
+            digest = answer.digest if len(records) == len(items) else ""
+            yield Page(records, number, known_total, last, faults, self.requests - before, digest)
             if last:
                 return
             number += 1

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from syncd.core.model import Fields, Raw, Value
 from syncd.errors import Malformed, Rejected, UnknownOutcome
-from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Settings
+from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
 from syncd.providers.smartbills import customers
@@ -51,7 +52,7 @@ class Smartbills:
         "companies": "`contact`: create companies in the name of their primary contact; persons only unless given.",
     }
     secret_keys: ClassVar[frozenset[str]] = frozenset({"token", "client_secret"})
-    capabilities = Capabilities(create=True, update=True, delete=True)
+    capabilities = Capabilities(create=True, update=True, delete=True, recall=True)
 
     def __init__(self, settings: Settings, http: Http) -> None:
         """Log in with what the options say, when first needed."""
@@ -121,7 +122,7 @@ class Smartbills:
 
     # ---- calls
 
-    def pull(self) -> Iterator[Page]:
+    def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every customer, oldest first, so that a new one lands behind what was read.
 
         A record that moved onto a later page is given once. Raises `Malformed` for anything that is no such page.
@@ -131,7 +132,16 @@ class Smartbills:
         position = 0
         for number in range(1, MAX_PAGES + 1):
             query = {"page": str(number), "pageSize": str(size), **self._dialect.order}
-            answer = self._call("GET", self._path, query=query, operation="list")
+            known = None if recall is None else partial(recall, number)
+            answer = self._call("GET", self._path, query=query, operation="list", recall=known)
+            if answer.known is not None:
+                ids, total, last = answer.known.ids, answer.known.total, answer.known.last
+                seen.update(ids)
+                position += len(ids)
+                yield Page((), number, total, last, requests=answer.requests, known=ids)
+                if last:
+                    return
+                continue
             items, total, last = self._page(answer, number)
             records, faults = sift(items, doubtful=answer.doubtful, position=position)
             fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
@@ -140,7 +150,8 @@ class Smartbills:
             seen.update(fresh)
             position += len(items)
             listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
-            yield Page(listed, number, total=total, last=last, faults=faults, requests=answer.requests)
+            digest = answer.digest if len(fresh) == len(items) else ""
+            yield Page(listed, number, total, last, faults, answer.requests, digest)
             if last:
                 return
         message = f"{self.settings.system}: list: more than {MAX_PAGES} pages"

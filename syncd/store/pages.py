@@ -1,0 +1,54 @@
+"""The pages of the last walks, so that a page that is the same again need not be read: what it says is in the mirror as it is.
+
+A remembered page is true as long as all of its records are still as it showed them: `page` in `records` says so, and is taken away by
+whatever else puts a record. It is asked when the page comes again, in the statement that notes its records as seen.
+
+Functions of an open transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+
+from syncd.store import tables
+from syncd.store.rows import PageRow, RecordState
+from syncd.store.work import Work
+
+
+def page_digests(work: Work, system: str) -> dict[int, str]:
+    """Number -> digest of the pages of a system that are remembered."""
+    page = tables.pages.c
+    found = work.run(select(page.page, page.digest).where(page.system == system))
+    return {row[0]: row[1] for row in found}
+
+
+def put_page(work: Work, row: PageRow) -> None:
+    """Remember a page, all of whose records are in the mirror as it showed them, with its number."""
+    work.upsert(tables.pages, [row])
+
+
+def forget_page(work: Work, system: str, number: int) -> None:
+    """Remember a page no longer, if it was."""
+    page = tables.pages.c
+    work.run(delete(tables.pages).where(page.system == system, page.page == number))
+
+
+def recall_page(work: Work, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
+    """A page that was remembered with this digest, its records noted as seen in a walk; None where it has to be read.
+
+    Also None where one of its records was put by another door since; the others are noted as seen all the same.
+    """
+    page, record = tables.pages.c, tables.records.c
+    row = work.row(PageRow, tables.pages, page.system == system, page.page == number, page.digest == digest)
+    if row is None:
+        return None
+    still = update(tables.records).where(
+        record.system == system,
+        work.among(record.external_id, row.ids),
+        record.page == number,
+        record.state == RecordState.PRESENT,
+    )
+    noted = work.run(still.values(seen_at=at, observed_at=at, walk=walk)).rowcount
+    return row if noted == len(row.ids) else None
