@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncd.core.survivorship import CONSENT
 from syncd.engine.absorbing import ARCHIVED, duplicates, objection
-from syncd.store import LinkState, RecordState
+from syncd.engine.automatic import is_merge_brake, ranked
+from syncd.store import HoldKind, LinkState, RecordState
 
 if TYPE_CHECKING:
     from syncd.engine.parting import Parted
     from syncd.engine.systems import System
-    from syncd.store import LinkRow, MergeRow, RecordRow, Tx
+    from syncd.store import HoldRow, LinkRow, MergeRow, RecordRow, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,24 @@ def of_merge(tx: Tx, row: MergeRow, systems: Mapping[str, System]) -> list[Fate]
     fates = [_fate(link, record, absorbed, lost, systems) for link, record in bundle.sides]
     order = list(systems)
     return sorted(fates, key=lambda fate: order.index(fate.system) if fate.system in order else len(order))
+
+
+def lasting_of_release(
+    tx: Tx, hold: HoldRow, join: Callable[[str, str], MergeRow], systems: Mapping[str, System]
+) -> list[str]:
+    """What releasing a hold would do that cannot be undone in the systems. join: makes two clients one, within a rehearsal."""
+    if is_merge_brake(hold):
+        pairs = [(str(item["into"]), str(item["client"])) for item in hold.items]
+    elif hold.kind in (HoldKind.LINK, HoldKind.MERGE):
+        clients = ranked(tx, hold)
+        pairs = [(clients[0], loser) for loser in clients[1:]]
+    else:
+        return []
+    told: list[str] = []
+    for winner, loser in pairs:
+        if tx.resolve_alias(winner) != tx.resolve_alias(loser):
+            told.extend(fate.lasting for fate in of_merge(tx, join(winner, loser), systems) if fate.lasting)
+    return told
 
 
 def _fate(

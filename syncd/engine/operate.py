@@ -185,20 +185,31 @@ class Operator:
             )
             return row
 
-    def merge(self, winner: str, loser: str) -> MergeRow:
-        """Make two clients one; the winner keeps its id. UsageError where they cannot become one (see `merging.pair`)."""
+    def merge(self, winner: str, loser: str, agreed: Callable[[Tx, MergeRow], None] | None = None) -> MergeRow:
+        """Make two clients one; the winner keeps its id. UsageError where they cannot become one (see `merging.pair`).
+
+        agreed: is shown what was done before it counts, and ends it by an error.
+        """
         with self.store.writing(operator=True) as tx:
-            return merging.told(self.merge_in(tx, winner, loser))
+            row = self.merge_in(tx, winner, loser)
+            if agreed is not None:
+                agreed(tx, row)
+        return merging.told(row)
 
     def merge_in(self, tx: Tx, winner: str, loser: str) -> MergeRow:
         """The same within a transaction, such as a rehearsal."""
         reason = "a person said that they are one"
         return merging.join(tx, winner, loser, context=self.context, actor=self.actor, now=self.clock(), reason=reason)
 
-    def unmerge(self, client: str) -> parting.Parted:
-        """Take a merge back: that by which the client was merged away, or the last that it took another in by. UsageError where none."""
+    def unmerge(self, client: str, agreed: Callable[[Tx, parting.Parted], None] | None = None) -> parting.Parted:
+        """Take a merge back: that by which the client was merged away, or the last that it took another in by. UsageError where none.
+
+        agreed: see `merge`.
+        """
         with self.store.writing(operator=True) as tx:
             parted = self.unmerge_in(tx, client)
+            if agreed is not None:
+                agreed(tx, parted)
         _log.info("clients_unmerged", client=parted.winner, loser=parted.loser, merge=parted.merge.merge)
         return parted
 
@@ -206,13 +217,18 @@ class Operator:
         """The same within a transaction, such as a rehearsal."""
         return parting.unmerge(tx, client, context=self.context, actor=self.actor, now=self.clock())
 
-    def apart(self, first: str, second: str, *, undo: bool = False) -> parting.Apart:
+    def apart(
+        self, first: str, second: str, *, undo: bool = False, agreed: Callable[[Tx, parting.Apart], None] | None = None
+    ) -> parting.Apart:
         """Keep two clients apart for ever, or two records of one client (`SYSTEM:ID`): then they are made two first.
 
-        undo: forget that they were to be kept apart. UsageError where there is nothing to do.
+        undo: forget that they were to be kept apart. agreed: see `merge`. UsageError where there is nothing to do.
         """
         with self.store.writing(operator=True) as tx:
-            return self.apart_in(tx, first, second, undo=undo)
+            done = self.apart_in(tx, first, second, undo=undo)
+            if agreed is not None:
+                agreed(tx, done)
+            return done
 
     def apart_in(self, tx: Tx, first: str, second: str, *, undo: bool = False) -> parting.Apart:
         """The same within a transaction, such as a rehearsal."""

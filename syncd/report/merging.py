@@ -1,13 +1,20 @@
-"""The documents of merges of clients: one merge, one taken back, two clients kept apart."""
+"""The documents of merges of clients: one merge, one taken back, two clients kept apart; and a digest of what a person agrees to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from syncd.engine.foresight import Fate
 from syncd.engine.parting import Apart, Parted
+from syncd.report.inbox import seen
 from syncd.report.rows import Document
-from syncd.store import MergeRow, Tx
+from syncd.store import LinkState, MergeRow, Tx
+
+MADE: Final = frozenset(
+    {"merge", "made", "started_at", "ended_at", "decided_by", "conflicts", "state", "reason", "steps"}
+)
+"""Keys of a document that are another one each time."""
 
 
 def merge_document(tenant: str, row: MergeRow) -> Document:
@@ -70,3 +77,31 @@ def kept_apart(tenant: str, done: Apart, lasting: Iterable[str] = ()) -> Documen
         "made": done.made,
         "unmerged": unmerged(tenant, done.parted, lasting) if done.parted is not None else None,
     }
+
+
+def agreement(document: Document) -> str:
+    """A digest of what a person agrees to: all of a document but the ids and times that the act itself makes."""
+    told = {key: each for key, each in document.items() if key not in MADE}
+    told["splits"] = document.get("made") is not None
+    told["rivals"] = [(each["field"], each["kept"], each["lost"]) for each in document.get("rivals", ())]
+    if document.get("unmerged") is not None:
+        told["unmerged"] = agreement(document["unmerged"])
+    return seen(told)
+
+
+def apart_from(tx: Tx, client: str) -> list[str]:
+    """The clients that one is to be kept apart from, now that records are linked as they are."""
+    links = tx.links_of([client]).get(client, [])
+    own = {(link.system, link.external_id) for link in links}
+    others = {key for pair in tx.aparts(sorted(own)) for key in pair} - own
+    by_system: dict[str, list[str]] = {}
+    for system, external_id in others:
+        by_system.setdefault(system, []).append(external_id)
+    found = {owner for system, ids in by_system.items() for owner in tx.owners(system, ids).values()}
+    return sorted(found - {client}, key=lambda each: int(each[1:]))
+
+
+def records_of(tx: Tx, client: str) -> list[str]:
+    """The records that a client is linked with, as `SYSTEM:ID`."""
+    links = tx.links_of([client]).get(client, [])
+    return [f"{link.system}:{link.external_id}" for link in links if link.state is LinkState.LINKED]

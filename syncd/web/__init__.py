@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from syncd import log
-from syncd.web import clients, cycles, deciding, entering, logbook, overview, rules
+from syncd.web import clients, cycles, deciding, entering, joining, logbook, overview, rules
 from syncd.web.guard import Guard
 from syncd.web.metrics import Metrics
 from syncd.web.site import Live, Planned, Site
@@ -90,6 +90,9 @@ def pages(site: Site) -> list[BaseRoute]:
         "/t/{tenant}/clients/{client}": clients.client,
         "/t/{tenant}/clients/{client}/why/{field}": clients.why_field,
         "/t/{tenant}/undo/{what}": clients.undo,
+        "/t/{tenant}/merge": joining.merge,
+        "/t/{tenant}/unmerge/{client}": joining.unmerge,
+        "/t/{tenant}/apart": joining.apart,
         "/t/{tenant}/cycles": cycles.cycles,
         "/t/{tenant}/cycles/{cycle}": cycles.cycle,
         "/t/{tenant}/plan": cycles.plan,
@@ -101,6 +104,9 @@ def pages(site: Site) -> list[BaseRoute]:
         "/t/{tenant}/inbox/{entry}": deciding.decide_one,
         "/t/{tenant}/rules/{field}": rules.make_rule,
         "/t/{tenant}/undo/{what}": clients.undo_now,
+        "/t/{tenant}/merge": joining.merge_now,
+        "/t/{tenant}/unmerge/{client}": joining.unmerge_now,
+        "/t/{tenant}/apart": joining.apart_now,
         "/t/{tenant}/plan": cycles.make_plan,
     }
     return [

@@ -16,6 +16,7 @@ from syncd.report import figures
 from syncd.report import inbox as inbox_report
 from syncd.report.acts import undone
 from syncd.report.history import history
+from syncd.report.merging import apart_from, records_of
 from syncd.report.trace import known_field, why
 from syncd.store import ClientState
 from syncd.web.overview import known
@@ -66,6 +67,9 @@ def client(site: Site, request: Request) -> Response:
         if document is None or line is None:
             raise Missing(f"there is no client {identifier} in tenant {name}")
         waiting = inbox_report.inbox(whole.store, name, limit=EVENTS_SHOWN, client=document["client"])
+        with whole.store.reading() as tx:
+            strangers = apart_from(tx, document["client"])
+            records = records_of(tx, document["client"])
     sides = [side for side in document["sides"] if side["state"] != "apart"]
     shown = [document["fields"], *(side["fields"] for side in sides)]
     told = {field for fields in shown for field, each in fields.items() if each not in (None, "", [])}
@@ -85,6 +89,8 @@ def client(site: Site, request: Request) -> Response:
         line=list(reversed(line["events"])),
         line_total=line["events_total"],
         merged_from=line["merged_from"],
+        strangers=strangers,
+        records=records,
         systems=[system.name for system in whole.policy.systems],
     )
 

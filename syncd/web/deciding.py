@@ -22,6 +22,7 @@ from syncd.errors import SyncdError, UsageError
 from syncd.report import inbox as inbox_report
 from syncd.store import Store
 from syncd.web.access import Session
+from syncd.web.joining import lasting_in
 from syncd.web.overview import PAGE_SECONDS, known
 from syncd.web.site import Form, Missing, Site, actor_of, back, is_part
 
@@ -164,7 +165,7 @@ def _exact(site: Site, tenants: list[str]) -> list[report.Document]:
 def _shown(entry: report.Document) -> report.Document:
     """An entry with what its template asks for: for a proposal, which fields differ."""
     differing = inbox_report.differing(entry["clients"]) if entry["kind"] in ("link", "merge") else {}
-    return {"result": None, "trouble": None, **entry, "differing": differing}
+    return {"result": None, "trouble": None, "lasting": [], **entry, "differing": differing}
 
 
 def single(site: Site, request: Request) -> Response:
@@ -189,9 +190,16 @@ def decide_one(site: Site, request: Request, form: Form) -> Response:
     with site.tenants.store(name) as store:
         entry = _entry(store, name, identifier)
         decision = decision_of(form, entry)
-        weighty = decision.do == "release" and entry["kind"] in WEIGHTY and not form.one("confirmed")
-        if weighty and decision.fits(entry) is None:
-            return _ask(site, request, form, decision, [entry], {f"{name}/{identifier}": form.one("seen")})
+        if decision.do == "release" and not form.one("confirmed") and decision.fits(entry) is None:
+            lasting = lasting_in(site, actor_of(request), name, entry)
+            if lasting and is_part(request):
+                shown = {**_shown(entry), "lasting": lasting}
+                return site.page(
+                    request, "entry_part.html", tenant=name, entry=shown, here=_home(form, name), alone=False
+                )
+            if lasting or entry["kind"] in WEIGHTY:
+                place = {f"{name}/{identifier}": form.one("seen")}
+                return _ask(site, request, form, decision, [{**entry, "lasting": lasting}], place)
         trouble = _carry_out(site, store, actor_of(request), decision, entry, form.one("seen"))
         entry = _entry(store, name, identifier)
     if is_part(request):
@@ -292,6 +300,8 @@ def _one_of_many(
             else:
                 trouble = decision.fits(entry)
                 trouble = "it has changed since it was shown" if trouble is None and seen != entry["seen"] else trouble
+                if decision.do == "release" and trouble is None:
+                    entry["lasting"] = lasting_in(site, actor_of(request), tenant, entry)
             return {**_shown(entry), "trouble": trouble}
     except SyncdError as error:
         return {"entry": identifier, "tenant": tenant, "trouble": str(error), "kind": "", "clients": []}

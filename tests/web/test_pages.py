@@ -36,6 +36,14 @@ PATHS = {
     "a hostile client": "/t/acme/clients/c3",
     "why": "/t/acme/clients/c1/why/phone",
     "undo": "/t/acme/undo/y3",
+    "a merge": "/t/acme/merge?winner=c1&loser=c4",
+    "a merge of hostile names": "/t/acme/merge?winner=c3&loser=c6",
+    "a merge that cannot be": "/t/acme/merge?winner=c1&loser=%3Cb%3E",
+    "a merge to be named": "/t/acme/merge",
+    "keeping apart": "/t/acme/apart?first=c1&second=c3",
+    "a split": "/t/acme/apart?first=c1&second=crm:1",
+    "keeping apart to be named": "/t/acme/apart",
+    "no merge to take back": "/t/acme/unmerge/c1",
     "cycles": "/t/acme/cycles",
     "a cycle": "/t/acme/cycles/y3",
     "plan": "/t/acme/plan",
@@ -91,7 +99,13 @@ def test_the_login_is_accessible(enter: Open, gallery: Stage, scheme: str) -> No
 def test_hostile_names_are_text(enter: Open, gallery: Stage, scripts: bool) -> None:
     """A client's name is shown as what it is: it adds no element, runs no script, and cannot turn the text around."""
     page = enter(gallery, "/t/acme/clients", scripts=scripts)
-    for path in ("/t/acme/clients", "/t/acme/inbox", *(f"/t/acme/clients/c{number}" for number in range(3, 9))):
+    pairs = ("/t/acme/merge?winner=c3&loser=c4", "/t/acme/merge?winner=c6&loser=c5", "/t/acme/apart?first=c7&second=c8")
+    for path in (
+        *("/t/acme/clients", "/t/acme/inbox", "/inbox", "/t/acme/plan", "/t/acme/cycles/y1", "/t/acme/inbox/h2"),
+        *(f"/t/acme/clients/c{number}" for number in range(3, 9)),
+        *(f"/t/acme/clients/c{number}/why/name" for number in range(3, 9)),
+        *pairs,
+    ):
         page.goto(f"{gallery.url}{path}")
         assert (
             page.locator("main script, main img, main iframe, main object, main svg:not(.bar):not(.swatch)").count()
