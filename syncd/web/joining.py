@@ -195,7 +195,8 @@ def _page(
     status: int = 200,
 ) -> Response:
     shown: dict[str, Any] = {"after": {}, "lasting": [], **(told or {})}
-    present = {field for each in [*(before or []), {"fields": shown["after"]}] for field in each["fields"]}
+    fields = [each["fields"] for each in before or []] + [shown["after"]]
+    present = {name for each in fields for name, content in each.items() if content not in (None, "", [])}
     return site.page(
         request,
         f"{'apart' if act.do == 'together' else act.do}.html",
