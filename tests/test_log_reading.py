@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.log.reading import Filter, latest, newer
+from syncd.log.reading import Filter, latest, newer, picked
 
 
 def line(number: int, **more: object) -> str:
@@ -55,3 +55,19 @@ def test_a_rotation_is_survived(path: Path) -> None:
     path.write_text(line(50))
     assert seconds(newer(path, place, Filter(), 1)[0]) == [50]
     assert latest(path.with_name("nowhere"), Filter(), 5) == ([], "")
+
+
+def test_a_look_at_the_text_never_loses_a_line() -> None:
+    """What passes the filter also passes the look at its text before, whatever characters a name is made of."""
+    for word in ("acme", "c1", 'a"b', "é", "a\\b", "a b"):
+        text = json.dumps({"level": "info", "event": "write_done", "client": word})
+        assert picked(text, Filter(client=word)) is not None
+        assert picked(text, Filter(client="c2")) is None
+    assert not Filter(client="c1", cycle="y1").may_want('{"client": "c11", "cycle": "y1"}')
+
+
+def test_a_tenant_named_like_an_event_is_no_match() -> None:
+    """A word that stands under another key lets the line through to the reading, which refuses it."""
+    text = json.dumps({"level": "info", "event": "c1", "client": "c2"})
+    assert Filter(client="c1").may_want(text)
+    assert picked(text, Filter(client="c1")) is None

@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from syncd import log, report
+from syncd import log, report, spans
 from syncd.cli import output
 from syncd.cli.frame import (
     DONE,
@@ -103,7 +103,11 @@ def sync(call: Call, cycles: int, wait: float, *, until_quiet: bool) -> int:
     def run(tenant: TenantConfig) -> report.Document:
         return cycle_tenant(found.service, tenant, until_quiet=until_quiet, cycles=cycles, wait_seconds=wait)
 
-    results = _side_by_side(found, run)
+    spans.begin(found.service.tracing)
+    try:
+        results = _side_by_side(found, run)
+    finally:
+        spans.end()
     if call.json:
         output.document({"tenants": results, **({"problems": found.problems} if found.broken else {})})
     else:

@@ -274,6 +274,22 @@ def locate(found: Scene, what: str, identifier: str, holds: Callable[[Store], bo
     raise usage(fault=f"{what} {identifier} exists in several tenants: {names}", step="Name one with --tenant.")
 
 
+def client_of(store: Store, word: str) -> str | None:
+    """The client that a word means: a client's id, or SYSTEM/ID of a record, which means the client it belongs to; else None."""
+    system, slash, external_id = word.partition("/")
+    with store.reading() as tx:
+        if slash:
+            link = tx.link(system, external_id)
+            return link.client if link is not None else None
+        return word if tx.client(word) is not None else None
+
+
+def locate_client(found: Scene, word: str) -> TenantConfig:
+    """The one tenant with the client or record that is meant; see `client_of`, and `locate`."""
+    what, where = ("linked record", "syncd links") if "/" in word else ("client", "syncd clients")
+    return locate(found, what, word, lambda store: client_of(store, word) is not None, where)
+
+
 def usage(*, fault: str, step: str) -> UsageError:
     """A UsageError that says what to do next."""
     error = UsageError(fault)

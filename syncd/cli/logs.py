@@ -53,6 +53,8 @@ def log_command(
     wanted = Filter(call.tenant, system, client, cycle, event, level, start)
     broken = 0
     for text in lines(service.log_file, follow=follow):
+        if not wanted.may_want(text):
+            continue
         line = parsed(text)
         if line is None:
             broken += 1

@@ -9,7 +9,7 @@ import click
 
 from syncd import report
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, locate, options, scene, usage
+from syncd.cli.frame import DONE, Call, client_of, locate_client, options, scene, usage
 from syncd.cli.status import listed, print_listing, show_conflict, show_writes
 from syncd.core.model import FIELDS
 from syncd.store import ClientState
@@ -57,15 +57,16 @@ def _show_clients(rows: Iterable[Mapping[str, Any]]) -> None:
 def show(call: Call, client: str) -> int:
     r"""Show one client: golden record, every system's side, open conflicts and writes.
 
-    The id of a client that was merged away shows the one that survived.
+    The id of a client that was merged away shows the one that survived; SYSTEM/ID of a record shows the client it belongs to.
 
     \b
     Example: syncd show c12
+             syncd show books/4711
     """
     found = scene(call)
-    tenant = locate(found, "client", client, lambda store: _has_client_in(store, client), "syncd clients")
+    tenant = locate_client(found, client)
     with open_tenant(found.service, tenant) as one:
-        document = report.show(one.store, tenant.name, client, one.engine.systems)
+        document = report.show(one.store, tenant.name, client_of(one.store, client) or client, one.engine.systems)
     if document is None:
         raise usage(fault=f"client {client} is gone", step="`syncd clients` lists those that are there.")
     if call.json:
@@ -73,11 +74,6 @@ def show(call: Call, client: str) -> int:
     else:
         _show_client(document)
     return DONE
-
-
-def _has_client_in(store: Any, client: str) -> bool:
-    with store.reading() as tx:
-        return tx.client(client) is not None
 
 
 def _show_client(document: Mapping[str, Any]) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import click
 
-from syncd import footprint, log, report, web
+from syncd import footprint, log, report, spans, web
 from syncd.cli import output
-from syncd.cli.frame import Call, error_document, now, options
+from syncd.cli.frame import Call, error_document, now, options, usage
 from syncd.config import find_folder, load
+from syncd.config.shape import Web
 from syncd.daemon import Daemon
 from syncd.dispatch import SLOTS
 from syncd.engine import CycleReport
@@ -62,17 +63,24 @@ def run(call: Call, slots: int, *, cluster: bool) -> int:
 
 @click.command()
 @click.option("--slots", type=click.IntRange(1, 64), default=SLOTS, show_default=True, help="Cycles at a time.")
+@click.option(
+    "--listen",
+    metavar="ADDRESS:PORT",
+    help='Where /metrics, /healthz and /readyz are answered; "" for nowhere. Default: web.listen of syncd.toml.',
+)
 @options
-def worker(call: Call, slots: int) -> int:
+def worker(call: Call, slots: int, listen: str | None) -> int:
     r"""Work as one of any number of workers, on any machines, that share a PostgreSQL database. Without the operator's page.
 
     Each tenant is worked on by one of them at a time. A worker that dies is noticed within 15 seconds, and its work is handed out again.
+    Of several workers on one machine each needs a port of its own.
 
     \b
     Example: syncd --config /etc/syncd worker --slots 16
+             syncd --config /etc/syncd worker --listen 0.0.0.0:9101
     """
     folder = find_folder(call.config)
-    return serve(folder, clustered(folder, slots), page=False)
+    return serve(folder, clustered(folder, slots), page=False, listen=listen)
 
 
 def clustered(folder: Path, slots: int) -> Callable[..., Works]:
@@ -82,12 +90,17 @@ def clustered(folder: Path, slots: int) -> Callable[..., Works]:
     return partial(Worker, folder, slots=slots)
 
 
-def serve(folder: Path, make: Callable[..., Works], *, page: bool) -> int:
-    """Run what `make(on_cycle=...)` gives, with those who look on, and the page if it is wanted."""
+def serve(folder: Path, make: Callable[..., Works], *, page: bool, listen: str | None = None) -> int:
+    """Run what `make(on_cycle=...)` gives, with those who look on: metrics and health, and the page if it is wanted.
+
+    listen: where they are answered (default: what the configuration says).
+    """
     footprint.confine()
     service = load(folder).service
+    address = service.web_listen if listen is None else checked(listen)
     log.configure(service.log_level, service.log_format, service.log_file)
     log.log_crashes()
+    spans.begin(service.tracing)
 
     def on_cycle(tenant: Tenant, cycle: CycleReport) -> None:
         look_on(tenant, cycle, metrics, notifier)
@@ -98,23 +111,35 @@ def serve(folder: Path, make: Callable[..., Works], *, page: bool) -> int:
     live = web.Live(plan=lambda tenant: _planned(works, tenant), breakers=metrics.shut)
     site = web.Site(folder, live=live) if page and service.web_listen else None
     app = web.application(works.health, metrics, site)
-    server = web.Server(service.web_listen, app, proxied=bool(service.web_public)) if site is not None else None
+    server = web.Server(address, app, proxied=bool(service.web_public)) if address else None
     if server is not None and not server.start():
-        output.note(f"nothing listens on {service.web_listen}: it is taken or not allowed; syncing goes on")
+        output.note(f"nothing listens on {address}: it is taken or not allowed; syncing goes on")
     if site is not None:
         site.warm()
     try:
         code = works.run()
     finally:
+        spans.end()
         notifier.close()
-        if server is not None and site is not None:
+        if server is not None:
             server.stop()
+        if site is not None:
             site.close()
     if works.slow:
         # Python would wait for the thread whose request is still under way. What it does is found again by its intent.
         log.close()
         os._exit(code)
     return code
+
+
+def checked(listen: str) -> str:
+    """An address to listen on as it was typed. Raises UsageError for one that is none."""
+    try:
+        return Web(listen=listen).listen
+    except ValueError:
+        raise usage(
+            fault=f"--listen {listen!r} is no address", step="Write ADDRESS:PORT, such as 127.0.0.1:9101."
+        ) from None
 
 
 def look_on(tenant: Tenant, cycle: CycleReport, metrics: Metrics, notifier: Notifier) -> None:

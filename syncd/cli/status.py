@@ -198,6 +198,11 @@ def show_status(tenant: Mapping[str, Any]) -> None:
         ),
     )
     for system in tenant["systems"]:
+        if system["suppressed"]:
+            left = output.counted(system["suppressed"], "record")
+            output.say(
+                f"  {system['system']}: {left} of erased clients still there, left alone (delete them in the system)"
+            )
         reasons = dict.fromkeys((system["reason"], (system["last_walk"] or {}).get("reason")))
         for reason in reasons:
             if reason:
@@ -337,7 +342,7 @@ def outbox(call: Call, system: str | None, states: tuple[str, ...], limit: int |
     """
     found = scene(call)
     wanted = tuple(WriteState(state) for state in states) or OPEN_WRITES
-    items = listed(found, lambda store, tenant: report.outbox(store, tenant, wanted, system=system), limit)
+    items = listed(found, lambda store, tenant: report.outbox(store, tenant, wanted, system=system, limit=limit), limit)
     return print_listing(call, found, "writes", items, show_writes)
 
 

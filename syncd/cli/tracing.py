@@ -8,11 +8,10 @@ from typing import Any, Final
 import click
 
 from syncd.cli import output
-from syncd.cli.frame import DONE, Call, locate, opened, options, scene, usage
+from syncd.cli.frame import DONE, Call, client_of, locate_client, opened, options, scene, usage
 from syncd.core.model import FIELDS
 from syncd.report.history import history
 from syncd.report.trace import known_field, why
-from syncd.store import Store
 from syncd.tenant import open_tenant
 
 AGREES: Final[Mapping[str, str]] = {
@@ -25,11 +24,6 @@ EARLIER_SHOWN: Final = 5
 SPLIT: Final = ("given_name", "family_name")
 
 
-def _has_client(store: Store, client: str) -> bool:
-    with store.reading() as tx:
-        return tx.client(client) is not None
-
-
 @click.command("why")
 @click.argument("client")
 @click.argument("field", required=False)
@@ -37,16 +31,17 @@ def _has_client(store: Store, client: str) -> bool:
 def why_command(call: Call, client: str, field: str | None) -> int:
     r"""Say why a value is what it is: decision, rule, candidates, cycle, walk, record; and where it was written.
 
-    Without FIELD, one line for each field. Values are told, so mind where the output goes.
+    Without FIELD, one line for each field. CLIENT is a client's id, or SYSTEM/ID of a record: the client it belongs to. Values
+    are told, so mind where the output goes.
 
     \b
     Example: syncd why c12 phone
-             syncd why c12 --json
+             syncd why books/4711 phone --json
     """
     found = scene(call)
-    tenant = locate(found, "client", client, lambda store: _has_client(store, client), "syncd clients")
+    tenant = locate_client(found, client)
     with open_tenant(found.service, tenant) as one:
-        document = why(one.store, tenant.name, client, field, one.engine.systems)
+        document = why(one.store, tenant.name, client_of(one.store, client) or client, field, one.engine.systems)
     if document is None:
         raise usage(fault=f"client {client} is gone", step="`syncd clients` lists those that are there.")
     if field is not None and not known_field(field, document):
@@ -179,14 +174,16 @@ def _show_earlier(changes: Iterable[Mapping[str, Any]]) -> None:
 def history_command(call: Call, client: str, limit: int | None) -> int:
     r"""Tell what happened to a client: changes, conflicts, holds, writes, links, and what people did.
 
+    CLIENT is a client's id, or SYSTEM/ID of a record: the client it belongs to.
+
     \b
     Example: syncd history c12 --limit 20
-             syncd history c12 --json
+             syncd history books/4711 --json
     """
     found = scene(call)
-    tenant = locate(found, "client", client, lambda store: _has_client(store, client), "syncd clients")
+    tenant = locate_client(found, client)
     with opened(found.service, tenant) as store:
-        document = history(store, tenant.name, client, limit=limit)
+        document = history(store, tenant.name, client_of(store, client) or client, limit=limit)
     if document is None:
         raise usage(fault=f"client {client} is gone", step="`syncd clients` lists those that are there.")
     if call.json:

@@ -27,7 +27,7 @@ class ServiceConfig:
     database: `sqlite:////absolute/folder` (one file per tenant) or `postgresql://...` (one schema per tenant).
     log_level: debug | info | warning | error. log_format: auto | json | pretty. log_file: None for none.
     web_listen: "ADDRESS:PORT", "" for no page. web_public: the origin under which browsers reach the page, "" for web_listen itself.
-    web_tokens: the file of who may log in there. state: the folder of the key `state`, None where it is empty.
+    web_tokens: the file of who may log in there. tracing: where spans go, "" for what the environment says. state: the folder of the key `state`, None where it is empty.
     """
 
     folder: Path
@@ -38,6 +38,7 @@ class ServiceConfig:
     web_listen: str = ""
     web_public: str = ""
     web_tokens: Path = Path("state/web-tokens.json")
+    tracing: str = ""
     allow_insecure_loopback: bool = False
     notify: NotifyConfig | None = None
     state: Path | None = None
@@ -76,6 +77,7 @@ def load_service(folder: Path) -> tuple[ServiceConfig, list[str]]:
         web_public=keys.web.public,
         web_tokens=_beside(folder, keys.web.tokens),
         state=_beside(folder, keys.state) if keys.state else None,
+        tracing=keys.tracing.endpoint,
         allow_insecure_loopback=keys.limits.allow_insecure_loopback,
         notify=telling.notify(
             keys.notify,

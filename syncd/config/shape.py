@@ -145,6 +145,20 @@ def _public(text: str) -> str:
     return text
 
 
+def _collector(text: str) -> str:
+    message = '"http://HOST:PORT" or "https://HOST", or "" for what OTEL_EXPORTER_OTLP_ENDPOINT says'
+    if text == "":
+        return text
+    try:
+        parts = urlsplit(text)
+        complete = bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        complete = False
+    if not complete or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
+        raise ValueError(message)
+    return text
+
+
 def _database(text: str) -> str:
     reference = text.partition(":")[0] in {"env", "file", "keyring"}
     folder = text.startswith("sqlite:///") and text not in {"sqlite:///", "sqlite:///:memory:"}
@@ -181,6 +195,12 @@ class Web(_Strict):
     tokens: Annotated[str, Field(min_length=1)] = "state/web-tokens.json"
 
 
+class Tracing(_Strict):
+    """Section [tracing] of syncd.toml."""
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = ""
+
+
 class Limits(_Strict):
     """Section [limits] of syncd.toml."""
 
@@ -210,6 +230,7 @@ class Service(_Strict):
     log: Log = Log()
     web: Web = Web()
     limits: Limits = Limits()
+    tracing: Tracing = Tracing()
     notify: Notify | None = None
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from syncd import log
+from syncd import log, spans
 from syncd.core.model import Action, Policy
 from syncd.engine.applying import sights
 from syncd.engine.automatic import is_merge_brake, merge_certain
@@ -152,8 +152,11 @@ class Engine:
         """
         self._prepare()
         cycle = self._begin()
-        with log.context(cycle=cycle):
-            return self._run(cycle, only, choose)
+        with log.context(cycle=cycle), spans.span("cycle", tenant=self.policy.tenant) as told:
+            report = self._run(cycle, only, choose)
+            writes = sum(each.writes for each in report.systems)
+            told.tell(writes=writes, conflicts=report.conflicts, holds=report.holds)
+            return report
 
     def _run(
         self, cycle: str, only: Collection[str] | None, choose: Callable[[str], Collection[str]] | None
@@ -164,7 +167,9 @@ class Engine:
         self._settle(cycle, walks)
         with self.store.writing() as tx:
             settle_proposals(tx, self._scope(cycle, blocked))
-        total = self._decide(self.store.writing, cycle, walks, blocked)
+        with spans.span("decide") as told:
+            total = self._decide(self.store.writing, cycle, walks, blocked)
+            told.tell(clients=total.clients, conflicts=total.conflicts, holds=total.holds)
         chosen = frozenset(choose(cycle)) if choose is not None else None
         pushed = {name: Pushed() for name in self.systems}
         for _ in range(ROUNDS_MAX):
@@ -300,7 +305,10 @@ class Engine:
 
         def walk(system: System) -> WalkRow:
             always = system.provider.settings.options.get("children") == "always"
-            return pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep or always)
+            with spans.span("walk", system=system.name) as told:
+                row = pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep or always)
+                told.tell(walk=row.walk, outcome=row.outcome.value, records=row.records)
+            return row
 
         pulled = dict(zip([system.name for system in due], self._each(walk, due), strict=True))
         return {name: pulled[name] if name in pulled else last[name] for name in self.systems}

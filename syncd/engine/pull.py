@@ -42,6 +42,8 @@ class Walk:
     seen: set[str] = field(default_factory=set)
     changed: int = 0
     unbelieved: int = 0
+    suppressed: int = 0
+    """Records of clients that were erased: seen and left out."""
     totals: list[int] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     quarantined: set[str] = field(default_factory=set)
@@ -127,6 +129,7 @@ def _read_pages(
             asked_at = clock()
             continue
         wanted = _without_erased(store, system, page.records)
+        walk.suppressed += len(page.records) - len(wanted)
         unchanged: list[str] = []
         if system.provider.capabilities.partial_list:
             records, unchanged, digests = _complete(store, system, wanted, walk, sweep=sweep)
@@ -364,6 +367,11 @@ def _remember_failure(store: Store, system: System, error: ProviderError, now: d
         )
 
 
+def suppressed_in(tx: Tx, system: str) -> int:
+    """How many records of erased clients a system's last complete walk showed."""
+    return int(tx.get_meta(f"suppressed:{system}") or 0)
+
+
 def _finish(
     store: Store, system: System, walk: Walk, outcome: WalkOutcome, reason: str | None, requests: int, now: datetime
 ) -> WalkRow:
@@ -381,6 +389,8 @@ def _finish(
         learned = dict(system.provider.learned)
         if outcome is WalkOutcome.COMPLETE:
             tx.mark_dirty_by_standing(system.name, StandingState.PENDING)
+            if walk.suppressed != suppressed_in(tx, system.name):
+                tx.set_meta(f"suppressed:{system.name}", str(walk.suppressed))
             if state.state in (SystemState.PAUSED, SystemState.FAILING):
                 _log.info("system_resumed", system=system.name)
             state = replace(state, state=SystemState.OK, reason=None, paused_until=None, failures=0, baseline=True)

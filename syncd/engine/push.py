@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncd import log
+from syncd import log, spans
 from syncd.core.model import (
     UNKNOWN,
     Action,
@@ -183,13 +183,15 @@ def _push_one(lane: Lane, waiting: WriteRow, pushed: Pushed) -> None:
     context = {"system": row.system, "client": row.client, "write": row.write, "action": row.action.value}
     _log.info("write_sending", fields=sorted(row.fields), cycle=lane.cycle, **context)
     done = pushed.done
-    try:
-        if row.action is Action.CREATE:
-            _create(lane, row, golden.fields, pushed)
-        else:
-            _change(lane, row, golden.fields, pushed)
-    except ProviderError as error:
-        _failed(lane, row, error, pushed)
+    with spans.span("write", **context) as told:
+        try:
+            if row.action is Action.CREATE:
+                _create(lane, row, golden.fields, pushed)
+            else:
+                _change(lane, row, golden.fields, pushed)
+        except ProviderError as error:
+            told.tell(code=error.code)
+            _failed(lane, row, error, pushed)
     if pushed.done > done:
         pushed.lags.append(max((lane.clock() - row.since).total_seconds(), 0.0))
 

@@ -56,6 +56,8 @@ _QUIET_LIBRARIES: Final = (
     "asyncio",
     "procrastinate",
     "psycopg",
+    "opentelemetry",
+    "urllib3",
 )
 _ROOT: Final = "syncd"
 

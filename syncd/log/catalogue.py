@@ -22,6 +22,8 @@ EVENTS: Final[dict[str, str]] = {
     "web_login": "A person logged in to the operator's page.",
     "web_login_refused": "Somebody tried to log in to the operator's page and was turned away.",
     "web_request_failed": "A request to the operator's page ended with an error.",
+    "spans_on": "Spans are sent to a collector of OpenTelemetry.",
+    "spans_off": "Spans were asked for and cannot be sent; syncing goes on.",
     "sandbox_started": "The simulated systems are served.",
     "library": "Another library logged a line of its own.",
     # Cycles, walks, single reads.

@@ -44,6 +44,7 @@ import tenacity
 from purgatory import SyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
+from syncd import spans
 from syncd.errors import (
     ConfigError,
     Malformed,
@@ -206,9 +207,7 @@ _AFTER_PAUSE = tenacity.wait_random(0, FIRST_BACKOFF_SECONDS)
 def _wait(state: tenacity.RetryCallState) -> float:
     """Seconds before the next try: what the system asked for, or growing, both with jitter."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, RateLimited):
-        return error.retry_after_seconds + _AFTER_PAUSE(state)
-    return _BACKOFF(state)
+    return error.retry_after_seconds + _AFTER_PAUSE(state) if isinstance(error, RateLimited) else _BACKOFF(state)
 
 
 class Http:
@@ -372,7 +371,7 @@ class Http:
                 message = call.question.says("the system failed too often in a row; it is left alone for a moment")
                 raise _Shut(message, **call.question.context()) from None
         try:
-            received = self._exchange(call, credentials)
+            received = spans.request(lambda: self._exchange(call, credentials), call.question)
             self.skew_seconds = ahead_seconds(received, self._clock())
             judge(call.question, received, self._clock())
         except BaseException as error:

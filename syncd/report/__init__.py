@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from syncd.core.model import Value
 from syncd.engine import CycleReport, Finding, PlanReport, Quiet, calls
+from syncd.engine.pull import suppressed_in
 from syncd.report.merging import merge_document
 from syncd.report.rows import (
     Document,
@@ -106,6 +107,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
 
     Per system, and for the tenant as a whole, in_sync + pending + held + excluded + failing = clients.total. A client counts for
     the tenant as the worst of its standings: failing, held, pending, in sync; excluded only where it is so everywhere.
+    suppressed: records of erased clients that the system still lists; they belong to no client and to none of these counts.
     """
     with store.reading() as tx:
         known, walks, counts = tx.systems(), tx.last_walks(), tx.counts()
@@ -113,6 +115,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
         overall = {state.value: count for state, count in tx.worst_counts(modes, _WORST_FIRST).items()}
         outbox = tx.outbox_counts(OPEN_WRITES)
         records = {name: tx.count_records(name) for name in modes}
+        suppressed = {name: suppressed_in(tx, name) for name in modes}
         waiting = tx.waiting_for_a_person()
         cycle = tx.last_cycle()
     total = by_state[ClientState.ACTIVE] + by_state[ClientState.ARCHIVED]
@@ -134,6 +137,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
                 "last_walk": walk_document(walks.get(name)),
                 "counts": five(counts.get(name, {}), total),
                 "drift": counts.get(name, {}).get("drift", 0),
+                "suppressed": suppressed[name],
                 "outbox": {state.value: outbox.get((name, state), 0) for state in OPEN_WRITES},
             }
             for name, (provider, mode) in modes.items()
@@ -355,11 +359,16 @@ def holds(
 
 
 def outbox(
-    store: Store, tenant: str, states: Sequence[WriteState] = OPEN_WRITES, *, system: str | None = None
+    store: Store,
+    tenant: str,
+    states: Sequence[WriteState] = OPEN_WRITES,
+    *,
+    system: str | None = None,
+    limit: int | None = None,
 ) -> Iterator[Document]:
-    """Writes that were decided and not yet acknowledged (or, with other states, those that were)."""
+    """Writes that were decided and not yet acknowledged (or, with other states, those that were), at most so many, oldest first."""
     with store.reading() as tx:
-        rows = tx.writes(states, system)
+        rows = tx.writes(states, system, limit=limit)
     return (write_document(tenant, row) for row in rows)
 
 

@@ -50,7 +50,10 @@ def test_no_byte_is_left(lived: Place) -> None:
     assert '"c2"' in log
     assert "oops [erased]" in log
     assert [json.loads(line).get("client") for line in log.splitlines() if '"conflict_logged"' in line] == ["c2"]
+    assert [system["suppressed"] for system in lived.json("status")["tenants"][0]["systems"]] == [0, 0]
     lived.run("sync", "--until-quiet")
+    assert [system["suppressed"] for system in lived.json("status")["tenants"][0]["systems"]] == [1, 1]
+    assert "crm: 1 record of erased clients still there" in lived.run("status").stdout
     assert [row["client"] for row in lived.json("clients", "--state", "active")["clients"]] == ["c2"]
     assert naming(lived.root / "state") == []
 

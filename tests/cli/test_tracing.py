@@ -117,3 +117,12 @@ def test_history_goes_on_after_a_merge(place: Place) -> None:
     assert {"hold", "hold_ended"} <= {event["kind"] for event in document["events"]}
     assert "c2 merged into c1" in [event["what"] for event in document["events"]]
     assert place.json("why", "c2", "name")["client"] == "c1"
+
+
+def test_a_record_means_its_client(synced: Place) -> None:
+    """`why`, `history` and `show` take SYSTEM/ID of a record; an unknown record and one of no client are told as that."""
+    assert synced.json("why", "crm/1", "phone") == synced.json("why", "c1", "phone")
+    assert synced.json("history", "books/2") == synced.json("history", "c2")
+    assert synced.json("show", "books/1")["client"] == "c1"
+    for command in ("why", "history", "show"):
+        assert "there is no linked record 'books/77'" in synced.run(command, "books/77", exit_code=2).stderr

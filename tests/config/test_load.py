@@ -277,7 +277,7 @@ def test_wrong_environment_is_told_as_such(config, monkeypatch, name, value, exp
         ("log = 1", "log: found 1; allowed: a table"),
         (
             "databse = 1",
-            "databse: unknown key; allowed: database, limits, log, notify, state, web; did you mean `database`?",
+            "databse: unknown key; allowed: database, limits, log, notify, state, tracing, web; did you mean `database`?",
         ),
         ("database = 1", "database: a value that is not shown; allowed: a text in quotes"),
         ('[web]\nlisten = "127.0.0.1:99999"', 'web.listen: found "127.0.0.1:99999"; allowed: "ADDRESS:PORT"'),

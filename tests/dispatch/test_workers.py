@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -56,9 +59,10 @@ class Cluster:
             for number, name in enumerate(TENANTS, 1)
         }
 
-    def worker(self) -> Child:
+    def worker(self, *words: str) -> Child:
         """Start one more."""
-        return self.launcher.start("--config", str(self.folder / "config"), "worker", "--slots", "3", cwd=self.folder)
+        words = ("--config", str(self.folder / "config"), "worker", "--slots", "3", *words)
+        return self.launcher.start(*words, cwd=self.folder)
 
     def quiet(self) -> bool:
         """Whether nothing is pending anywhere."""
@@ -209,3 +213,29 @@ def test_a_folder_of_files_is_no_cluster(launcher: Launcher, tmp_path: Path) -> 
             result = launcher.run("--config", str(tmp_path / "config"), *words, cwd=tmp_path)
             assert result.code == 2
             assert "database: found a folder of SQLite files" in result.err
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_tells_its_health_and_figures(cluster: Cluster) -> None:
+    """With --listen a worker answers /healthz, /readyz and /metrics, and nothing of the page; with SIGTERM it stops answering."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = int(door.getsockname()[1])
+    worker = cluster.worker("--listen", f"127.0.0.1:{port}")
+
+    def answer(path: str) -> tuple[int, str]:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as told:
+                return told.status, told.read().decode()
+        except HTTPError as error:
+            return error.code, ""
+        except OSError:
+            return 0, ""
+
+    until(lambda: answer("/readyz")[0] == 200, "ready", 60)
+    until(lambda: f'syncd_cycles_total{{tenant="{TENANTS[0]}"' in answer("/metrics")[1], "a cycle is counted", 60)
+    assert answer("/healthz")[0] == 200
+    assert json.loads(answer("/readyz")[1])["worker"].endswith(f"-{worker.pid}")
+    assert answer("/")[0] == 404
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(15).code == 0
+    assert answer("/healthz")[0] == 0

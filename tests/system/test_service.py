@@ -15,8 +15,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from syncd.sandbox import write_config
+from tests.system.judge import judge
 from tests.system.launcher import Child, environment
-from tests.system.place import Place
+from tests.system.place import WRITE_STATES, Place
 
 Make = Callable[..., Place]
 PATIENCE_SECONDS = 30.0
@@ -46,7 +47,8 @@ def answers(port: int, path: str = "/readyz") -> bool:
 
 def lines(child: Child) -> list[dict[str, object]]:
     """What the service has logged so far."""
-    text = (child.folder / "err").read_text(errors="replace")
+    log = child.folder / "err"
+    text = log.read_text(errors="replace") if log.exists() else ""  # a child that was just started has none yet
     return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
 
@@ -181,3 +183,54 @@ def test_files_that_are_swapped_are_followed(make: Make) -> None:
         until(lambda: any(line["event"] == "config_broken" for line in lines(child)), "the problem is told")
         turn("fourth", lambda text: text)
         until(lambda: started() == 3 and answers(port), "it works again")
+
+
+def test_a_broken_file_stops_its_tenant_only(make: Make) -> None:
+    """A tenant's file that breaks while the service runs stops that tenant and no other; mended, it goes on by itself."""
+    port = free_port()
+    place = make(service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="500ms", systems=("books", "lsp"))
+    write_config(
+        place.sandbox, place.folder, "other", poll="500ms", systems=("erp", "receipts"),
+        service={"web": {"listen": f"127.0.0.1:{port}"}, "database": place.database},
+    )  # fmt: skip
+    file = place.config / "tenants" / "demo.toml"
+    whole = file.read_text()
+    with running(place, port) as child:
+        file.write_text(whole + "\n[nonsense]\n")
+        until(lambda: any(line["event"] == "tenant_stopped" for line in lines(child)), "the tenant stops")
+        stopped, others = cycles(child, "demo"), cycles(child, "other")
+        until(lambda: cycles(child, "other") >= others + 3, "the other tenant goes on")
+        assert cycles(child, "demo") == stopped
+        [told] = [line for line in lines(child) if line["event"] == "config_broken"]
+        assert told["tenant"] == "demo"
+        file.write_text(whole)
+        until(lambda: cycles(child, "demo") > stopped, "it works again")
+        assert not any(line["event"] == "crashed" for line in lines(child))
+
+
+def test_an_end_in_the_middle_of_a_push_leaves_nothing_in_doubt(make: Make) -> None:
+    """SIGTERM while a slow system takes writes: the one under way gets its answer, no other begins, and all is over within 10 seconds."""
+    port = free_port()
+    place = make(clients=1, service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="500ms")
+    place.sync()
+    for number in range(8):
+        raw = {"name": f"Quai {number} SARL", "email": f"q{number}@quai.example", "city": "Brest", "country_id": 75}
+        place.create("books", {**raw, "postal_code": "29200", "address": f"{number + 1} quai Sud"})
+    place.sandbox.fault("stall", provider="lsp_expert", method="POST", seconds=1.5, times=0)
+    child = place.start("run")
+    until(lambda: sum(line["event"] == "write_sending" for line in lines(child)) >= 2, "a push is under way")
+    began = time.monotonic()
+    child.signal(signal.SIGTERM)
+    result = child.wait(20)
+    took = time.monotonic() - began
+    assert result.code == 0, result.err[-500:]
+    assert took < 10
+    words = [word for state in WRITE_STATES for word in ("--state", state)]
+    writes = place.ask("outbox", *words)["writes"]
+    creates = [write["state"] for write in writes if write["action"] == "create" and write["system"] == "lsp"]
+    assert set(creates) <= {"waiting", "done"}
+    assert creates.count("done") >= 1
+    assert creates.count("waiting") >= 1
+    place.sandbox.clear_faults()
+    assert place.sync()["quiescent"]
+    assert judge(place) == []
