@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
-import structlog
-
 from syncd import __version__, log
 
 if TYPE_CHECKING:
@@ -149,12 +147,11 @@ def _opened(provider: TracerProvider, name: Name, attributes: Mapping[str, str |
     from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415 - of the extra
 
     kind = SpanKind.CLIENT if name == "request" else SpanKind.INTERNAL
-    bound = structlog.contextvars.get_contextvars()
     with provider.get_tracer("syncd", __version__).start_as_current_span(
         f"syncd.{name}", kind=kind, record_exception=False, set_status_on_exception=False
     ) as made:
         telling = _Open(made)
-        telling.tell(**{key: str(bound[key]) for key in log.CONTEXT_KEYS if key in bound})
+        telling.tell(**log.bound())
         telling.tell(**attributes)
         try:
             yield telling

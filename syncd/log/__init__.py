@@ -36,6 +36,7 @@ __all__ = [
     "KEYS",
     "MASK",
     "UnknownEvent",
+    "bound",
     "clean",
     "close",
     "configure",
@@ -78,6 +79,12 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 def context(**names: str) -> AbstractContextManager[None]:
     """Bind `worker`, `tenant`, `system`, `cycle`, `client` to every line of this thread while the block runs."""
     return structlog.contextvars.bound_contextvars(**names)
+
+
+def bound() -> dict[str, str]:
+    """What `context` has bound in this thread."""
+    told = structlog.contextvars.get_contextvars()
+    return {key: str(told[key]) for key in CONTEXT_KEYS if key in told}
 
 
 structlog.configure(
