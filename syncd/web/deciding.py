@@ -42,15 +42,19 @@ DONE_WORDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person wants done with entries. do: release | refuse | resolve | retry | drop; take or value for a conflict."""
+    """What a person wants done with entries. do: release | refuse | resolve | retry | drop; take or value for a conflict.
+
+    again: they know that the conflict is decided, and decide it otherwise.
+    """
 
     do: str
     take: str | None = None
     value: str | None = None
+    again: bool = False
 
     def fits(self, entry: report.Document) -> str | None:
         """Why this cannot be done with an entry, or None."""
-        if not entry["open"]:
+        if not entry["open"] and not (self.again and (entry["kind"], self.do) == ("conflict", "resolve")):
             return f"it is {entry['state']} already"
         match entry["kind"], self.do:
             case "conflict", "resolve":
@@ -222,16 +226,16 @@ def decision_of(form: Form, entry: report.Document | None) -> Decision:
         raise UsageError("nothing was chosen to be done")
     if do != "resolve":
         return Decision(do)
-    take = form.one("take")
+    take, again = form.one("take"), bool(form.one("again"))
     if take and take != "value":
-        return Decision(do, take=take)
+        return Decision(do, take=take, again=again)
     if entry is None or entry["kind"] != "conflict":
         raise UsageError("no value was chosen")
     field = str(entry["conflict"]["field"])
     if field == "address":
         parts = {part: form.one(f"value_{part}") or None for part in parts_of(field)}
-        return Decision(do, value=json.dumps(parts))
-    return Decision(do, value=form.one("value"))
+        return Decision(do, value=json.dumps(parts), again=again)
+    return Decision(do, value=form.one("value"), again=again)
 
 
 def _carry_out(

@@ -27,6 +27,7 @@ PATHS = {
     "nothing waits": "/t/acme/inbox?kind=delete",
     "a brake": "/t/acme/inbox/h2",
     "a conflict": "/t/acme/inbox/k2",
+    "a decided conflict": "/t/acme/inbox/k3",
     "a parked write": "/t/acme/inbox/w9",
     "a rule": "/t/acme/rules/email?take=crm&conflict=k2",
     "a wrong rule": "/t/acme/rules/email?rule=order&order=crm&order=crm",
