@@ -291,7 +291,7 @@ class Life:
         released = {
             (item.get("system"), item.get("external_id"))
             for hold in tx.holds(None)
-            if hold.kind is HoldKind.BRAKE and hold.state in (HoldState.RELEASED, HoldState.DONE)
+            if hold.kind is HoldKind.BRAKE and hold.state in (HoldState.RELEASED, HoldState.DONE, HoldState.REFUSED)
             for item in hold.items
         }
         for name in self.worlds:
