@@ -173,7 +173,7 @@ def test_a_delete_is_decided_otherwise(enter: Open, deleted: Stage, scripts: boo
     """An edit that won over a delete can be decided the other way on the page of its conflict, or the record made again."""
     page = enter(deleted, "/t/acme/clients/c1", scripts=scripts)
     page.get_by_role("link", name="k2").click()
-    expect(page.locator("main")).to_contain_text("rule edit-over-delete")
+    expect(page.locator("main")).to_contain_text("The rule edit-over-delete decided for books.")
     entry_of(page, "k2").get_by_role("button", name="Take crm").click()
     expect(page.get_by_role("status")).to_contain_text("k2 is resolved by crm")
     page.goto(f"{deleted.url}/t/acme/inbox/k3")
