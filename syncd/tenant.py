@@ -101,11 +101,13 @@ def open_tenant(
     upgrade: bool = True,
     pool: Pool | None = None,
     pace: Callable[[Store, providers.Settings], MakePacing] | None = None,
+    push_seconds: float | None = None,
 ) -> Tenant:
     """Put a tenant together. Opens its store (and brings its schema up to date unless told not to); makes no request.
 
     sleep: waits some seconds (default: until `stop` is set). pool: connections that are shared with other tenants.
-    pace: what counts a system's requests (default: this process for itself). Raises StoreError, ConfigError.
+    pace: what counts a system's requests (default: this process for itself). push_seconds: how long a cycle begins writes (default: as
+    long as any wait). Raises StoreError, ConfigError.
     """
     stopping = stop or threading.Event()
     store = open_store(service.database, config.name, upgrade=upgrade, clock=clock, pool=pool)
@@ -127,6 +129,7 @@ def open_tenant(
             clock=clock,
             sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
             stopped=stopping.is_set,
+            push_seconds=push_seconds,
             keep_report=lambda systems: _keep_report(first_run_file(service, config.name), systems),
         )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from syncd import log
 from syncd.config import ServiceConfig, TenantConfig
+from syncd.dispatch.local import PUSH_SECONDS
 from syncd.dispatch.pace import SharedPace
 from syncd.dispatch.schedule import following
 from syncd.dispatch.tenants import OpenTenants
@@ -126,15 +127,19 @@ class Lanes:
     def _cycle(self, config: TenantConfig, turns: list[Turn]) -> None:
         began = time.monotonic()
         with self.tenants.lent(config) as tenant, tenant.working() as remember:
-            systems = {turn.system for turn in turns}
-            report = tenant.engine.cycle(systems & {each.system for each in config.systems})
-            remember()
-            if tenant.stop.is_set():
-                return  # cut short: what was due still is
-            purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
-            self._look_on(tenant, report)
-            took = time.monotonic() - began
-            self._desk.ended(config.name, next_turns(turns), took)
+            goes_on = True
+            while goes_on:
+                systems = {turn.system for turn in turns}
+                report = tenant.engine.cycle(systems & {each.system for each in config.systems})
+                remember()
+                if tenant.stop.is_set():
+                    return  # cut short: what was due still is
+                purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
+                self._look_on(tenant, report)
+                took = time.monotonic() - began
+                self._desk.ended(config.name, next_turns(turns), took)
+                if goes_on := report.unfinished:
+                    turns = self._desk.due(config.name)
 
     def _look_on(self, tenant: Tenant, report: CycleReport) -> None:
         """Hand the cycle to those who look on; their faults stop nothing."""
@@ -147,7 +152,9 @@ class Lanes:
         if self._service is None:
             message = "a worker was given work before its configuration"
             raise RuntimeError(message)
-        return open_tenant(self._service, config, stop=stop, pool=self._pool, pace=self._pace)
+        return open_tenant(
+            self._service, config, stop=stop, pool=self._pool, pace=self._pace, push_seconds=PUSH_SECONDS
+        )
 
     def _pace(self, store: Store, settings: Settings) -> MakePacing:
         """Budgets by account, so that two tenants with one account share them; by connection until the account is known."""

@@ -18,6 +18,8 @@ from syncd.errors import Fenced, StoreError, SyncdError
 from syncd.tenant import Tenant, open_tenant
 
 RESTART_SECONDS: Final = 15.0
+PUSH_SECONDS: Final = 10.0
+"""How long a cycle begins writes before the systems that are due have their turn again."""
 
 _log = log.get("daemon")
 
@@ -91,16 +93,21 @@ class Lane:
             self._give_errands_up()
 
     def _work(self) -> None:
-        with open_tenant(self.service, self.config, stop=self._stop) as tenant, tenant.working() as remember:
+        opened = open_tenant(self.service, self.config, stop=self._stop, push_seconds=PUSH_SECONDS)
+        goes_on = False
+        with opened as tenant, tenant.working() as remember:
             _log.info("tenant_started", systems=[each.system for each in self.config.systems])
             while not self._stop.is_set():
                 self._wake.wait()
                 self._wake.clear()
                 with self._guard:
                     due, self._due = self._due, set()
-                if due and not self._stop.is_set():
+                if (due or goes_on) and not self._stop.is_set():
                     report = tenant.engine.cycle(due)
                     remember()
+                    goes_on = report.unfinished
+                    if goes_on:
+                        self._wake.set()
                     self.ready = True
                     purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
                     self._look_on(tenant, report)

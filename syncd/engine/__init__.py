@@ -24,6 +24,7 @@ from syncd.engine.deletes import accept_deletes
 from syncd.engine.first_run import REPORTED, first_run, why_frozen
 from syncd.engine.linking import link_records, settle_proposals
 from syncd.engine.operate import Operator
+from syncd.engine.patience import ENDLESS, Patience
 from syncd.engine.pull import new_system, pull, verified
 from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
@@ -84,12 +85,13 @@ class SystemReport:
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What one cycle did. conflicts: rows logged. holds: holds opened."""
+    """What one cycle did. conflicts: rows logged. holds: holds opened. unfinished: its time to push was over before the outbox was empty."""
 
     cycle: str
     systems: tuple[SystemReport, ...]
     conflicts: int
     holds: int
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class PlanReport:
 
 
 class Engine:
-    """One tenant's loop over facts."""
+    """One tenant's loop over facts. push_seconds: how long a cycle begins writes; see `syncd.engine.patience`."""
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class Engine:
         stopped: Callable[[], bool] = lambda: False,
         parallel: bool = True,
         keep_report: Callable[[list[dict[str, Any]]], None] = lambda _report: None,
+        push_seconds: float | None = None,
     ) -> None:
         self.policy = policy
         self.store = store
@@ -139,6 +142,7 @@ class Engine:
         self.systems: dict[str, System] = {
             each.name: System(each, providers[each.name], policy.context, policy.matching) for each in policy.systems
         }
+        self.push_seconds = push_seconds
         self._keep_report = keep_report
         self._recovered = False
 
@@ -172,11 +176,12 @@ class Engine:
             told.tell(clients=total.clients, conflicts=total.conflicts, holds=total.holds)
         chosen = frozenset(choose(cycle)) if choose is not None else None
         pushed = {name: Pushed() for name in self.systems}
+        patience = Patience(self.push_seconds)
         for _ in range(ROUNDS_MAX):
-            if self._frozen() or self.stopped() or not self._push(cycle, pushed, chosen):
+            if self._frozen() or self.stopped() or not self._push(cycle, pushed, patience, chosen):
                 break
             total.add(reconcile(self.store.writing, self._scope(cycle, blocked)))
-        return self._end(cycle, walks, pushed, total, requests)
+        return replace(self._end(cycle, walks, pushed, total, requests), unfinished=patience.over)
 
     def sync(self, *, until_quiet: bool = False, cycles: int = 10, wait_seconds: float = 5.0) -> list[CycleReport]:
         """One cycle, or cycles until nothing is pending; waits for timers that end within `wait_seconds` in all."""
@@ -376,11 +381,14 @@ class Engine:
             held = _held_clients(tx)
         return Scope(self.systems, self.policy, cycle, self.clock(), blocked, held_clients=held)
 
-    def _lane(self, system: System, cycle: str) -> Lane:
-        return Lane(self.store, system, self.policy, cycle, self.clock, self.stopped)
+    def _lane(self, system: System, cycle: str, patience: Patience = ENDLESS) -> Lane:
+        return Lane(self.store, system, self.policy, cycle, self.clock, patience.over_or(self.stopped))
 
-    def _push(self, cycle: str, pushed: dict[str, Pushed], only: frozenset[str] | None = None) -> int:
+    def _push(self, cycle: str, pushed: dict[str, Pushed], patience: Patience, only: frozenset[str] | None) -> int:
         """Push every outbox once; returns how many writes were tried."""
+        if patience.over:
+            return 0
+        patience.begin()
         before = sum(each.sent + each.failed for each in pushed.values())
         now = self.clock()
         with self.store.reading() as tx:
@@ -392,7 +400,7 @@ class Engine:
             ]
         due = [system for system in due if self._is_verified(system, cycle, pushed[system.name])]
         for system, result in zip(
-            due, self._each(lambda each: push(replace(self._lane(each, cycle), only=only)), due), strict=True
+            due, self._each(lambda each: push(replace(self._lane(each, cycle, patience), only=only)), due), strict=True
         ):
             total = pushed[system.name]
             for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):

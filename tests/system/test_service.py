@@ -234,3 +234,25 @@ def test_an_end_in_the_middle_of_a_push_leaves_nothing_in_doubt(make: Make) -> N
     place.sandbox.clear_faults()
     assert place.sync()["quiescent"]
     assert judge(place) == []
+
+
+def test_a_backlog_in_one_system_holds_up_no_other(make: Make) -> None:
+    """While one system takes 2 seconds for each of 15 writes, an edit travels between the others long before they are through."""
+    port = free_port()
+    place = make(clients=1, service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="500ms")
+    place.sync()
+    [edited] = [str(raw["id"]) for raw in place.records("books")][:1]
+    for number in range(15):
+        raw = {"name": f"Quai {number} SARL", "email": f"q{number}@quai.example", "city": "Brest", "country_id": 75}
+        place.create("books", {**raw, "postal_code": "29200", "address": f"{number + 1} quai Sud"})
+    place.sandbox.fault("stall", provider="lsp_expert", method="POST", seconds=2, times=0)
+    with running(place, port) as child:
+        until(lambda: any(line["event"] == "write_sending" for line in lines(child)), "a push is under way")
+        place.edit("books", edited, {"city": "Quimper"})
+        took = until(lambda: "Quimper" in json.dumps(place.records("erp")), "the edit arrives", 29)
+        waiting = [row for row in place.ask("outbox")["writes"] if row["system"] == "lsp"]
+        assert len(waiting) >= 3, took
+        place.sandbox.clear_faults()
+        until(lambda: place.ask("outbox")["writes"] == [], "the rest arrives")
+    assert place.sync()["quiescent"]
+    assert judge(place) == []
