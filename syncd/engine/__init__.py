@@ -53,7 +53,7 @@ ROUNDS_MAX = 6
 """Rounds of reconcile and push within one cycle; what is left then waits for the next cycle."""
 
 SWEEP_EVERY_CYCLES = 24
-"""Every so many cycles the records of systems whose lists show less than single reads are all read singly."""
+"""Every so many cycles all pages are read, and all records of systems whose lists show less than single reads are read singly."""
 
 _log = log.get("engine")
 
@@ -309,9 +309,8 @@ class Engine:
         sweep = int(cycle.lstrip("y")) % SWEEP_EVERY_CYCLES == 0
 
         def walk(system: System) -> WalkRow:
-            always = system.provider.settings.options.get("children") == "always"
             with spans.span("walk", system=system.name) as told:
-                row = pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep or always)
+                row = pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep)
                 told.tell(walk=row.walk, outcome=row.outcome.value, records=row.records)
             return row
 

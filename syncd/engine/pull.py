@@ -118,6 +118,8 @@ def _read_pages(
     store: Store, system: System, policy: Policy, walk: Walk, clock: Callable[[], datetime], *, sweep: bool
 ) -> None:
     asked_at = clock()
+    partial = system.provider.capabilities.partial_list
+    sweep = sweep or (partial and system.provider.settings.options.get("children") == "always")
     remembered = Recollection(store, system, walk=walk.row.walk, seen=walk.seen, clock=clock)
     for number, page in enumerate(remembered.pages(afresh=sweep or walk.rebasing), start=1):
         if number > PAGES_MAX:
@@ -131,7 +133,7 @@ def _read_pages(
         wanted = _without_erased(store, system, page.records)
         walk.suppressed += len(page.records) - len(wanted)
         unchanged: list[str] = []
-        if system.provider.capabilities.partial_list:
+        if partial:
             records, unchanged, digests = _complete(store, system, wanted, walk, sweep=sweep)
         else:
             records, digests = _with_vanished_contacts(store, system, wanted, walk), None

@@ -8,7 +8,7 @@ surrogate) raises ValueError before anything is sent; the caller quarantines the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Dialect, Text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from syncd.core.model import UNKNOWN, Maybe
 from syncd.store.rows import Base
@@ -186,3 +186,27 @@ def _base(document: Mapping[str, Any]) -> Base:
         writes=tuple(document.get("writes", ())),
         origin=document.get("origin"),
     )
+
+
+def as_kept(kind: TypeEngine[Any], convert: Callable[[Any], Any] | None, values: list[Any]) -> list[Any]:
+    """A whole column of values in the database's form. convert: what the type does with each of them, None for nothing.
+
+    Most texts are plain ASCII, which is told for all of them at once; times and words are few and come again and again.
+    """
+    if convert is None or (isinstance(kind, Key | PlainText) and _are_plain(values, isinstance(kind, Key))):
+        return values
+    if isinstance(kind, Instant | Word):
+        known = {value: convert(value) for value in set(values)}
+        return [known[value] for value in values]
+    return [convert(value) for value in values]
+
+
+def _are_plain(values: list[Any], keys: bool) -> bool:  # noqa: FBT001 - only used above
+    """Whether a column of texts can be stored as it stands."""
+    texts = [value for value in values if value is not None]
+    try:
+        together = "".join(texts)
+    except TypeError:
+        return False
+    short = not keys or max(map(len, texts), default=0) <= KEY_LIMIT_CHARACTERS
+    return short and together.isascii() and "\0" not in together

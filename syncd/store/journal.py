@@ -130,8 +130,7 @@ def add_audit(work: Work, rows: Iterable[AuditRow]) -> None:
     """Append to the audit trail; the store gives the `seq`."""
     columns = [name for name in names_of(AuditRow) if name != "seq"]
     values = [{name: getattr(row, name) for name in columns} for row in rows]
-    if values:
-        work.run(tables.audit.insert(), values)
+    work.add_values(tables.audit, values)
 
 
 def audit(

@@ -12,9 +12,14 @@ from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Dialect,
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from syncd.errors import StoreError
+from syncd.store import bulk
+from syncd.store.columns import as_kept
 from syncd.store.dialects import Backend, described
 
 Row = TypeVar("Row")
+
+COPIED_FROM_ROWS: Final = 100
+"""So many rows at once go into PostgreSQL by COPY; fewer are put one after the other."""
 
 
 def names_of(kind: type[Any]) -> tuple[str, ...]:
@@ -85,31 +90,44 @@ class Work:
 
     def upsert_all(self, tables: Sequence[tuple[Table, Sequence[dict[str, Any]]]]) -> None:
         """Put mappings into several tables as `upsert_values` does; where one of them cannot be stored, none is."""
-        for statement, rows in [self._bound(table, values) for table, values in tables if values]:
+        bound = [(table, *self._bound(table, values, replacing=True)) for table, values in tables if values]
+        for table, prepared, rows in bound:
+            names = [name for name, _ in prepared.columns]
+            if len(rows) < COPIED_FROM_ROWS or self.connection.dialect.name != "postgresql":
+                self._execute(prepared, rows)
+                continue
             try:
-                self.connection.exec_driver_sql(statement, rows)
+                bulk.copy_rows(self.connection, table, names, rows)
             except SQLAlchemyError as error:
                 raise self._refused(error) from None
 
-    def _bound(self, table: Table, values: Sequence[dict[str, Any]]) -> tuple[str, list[Any]]:
-        """The statement that puts some rows, and their values as the driver takes them."""
-        dialect = self.connection.dialect
-        upsert = _upsert(self.backend, dialect, table, tuple(values[0]))
-        columns = [
-            [row[name] for row in values] if convert is None else [convert(row[name]) for row in values]
-            for name, convert in upsert.columns
-        ]
-        rows: list[Any] = list(zip(*columns, strict=True))
-        if not dialect.positional:
-            names = [name for name, _ in upsert.columns]
-            rows = [dict(zip(names, row, strict=True)) for row in rows]
-        return upsert.text, rows
-
     def add(self, table: Table, rows: Iterable[Any]) -> None:
         """Insert rows that are not there yet."""
-        values = values_of(table, list(rows))
+        self.add_values(table, values_of(table, list(rows)))
+
+    def add_values(self, table: Table, values: Sequence[dict[str, Any]]) -> None:
+        """Insert mappings of column to value, all with the same columns, that are not there yet."""
         if values:
-            self.run(table.insert(), values)
+            self._execute(*self._bound(table, values, replacing=False))
+
+    def _bound(
+        self, table: Table, values: Sequence[dict[str, Any]], *, replacing: bool
+    ) -> tuple[_Prepared, list[tuple[Any, ...]]]:
+        """The statement that puts some rows, and their values as the driver takes them."""
+        prepared = _prepared(self.backend, self.connection.dialect, table, tuple(values[0]), replacing=replacing)
+        columns = [
+            as_kept(table.c[name].type, convert, [row[name] for row in values]) for name, convert in prepared.columns
+        ]
+        return prepared, list(zip(*columns, strict=True))
+
+    def _execute(self, prepared: _Prepared, rows: list[Any]) -> None:
+        if not self.connection.dialect.positional:
+            names = [name for name, _ in prepared.columns]
+            rows = [dict(zip(names, row, strict=True)) for row in rows]
+        try:
+            self.connection.exec_driver_sql(prepared.text, rows)
+        except SQLAlchemyError as error:
+            raise self._refused(error) from None
 
     def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
         """`column IN (values)`, for any number of values."""
@@ -121,35 +139,37 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class _Upsert:
-    """INSERT ... ON CONFLICT as the driver takes it, and its columns in the order of its parameters with what converts them."""
+class _Prepared:
+    """An INSERT, with ON CONFLICT or without, as the driver takes it, and its columns in the order of its parameters with what converts them."""
 
     text: str
     columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
 
 
-_UPSERTS: Final[dict[tuple[str, str, tuple[str, ...]], _Upsert]] = {}
+_PREPARED: Final[dict[tuple[str, str, tuple[str, ...], bool], _Prepared]] = {}
 """By dialect, table and columns; the stores of all tenants share them."""
 
 
-def _upsert(backend: Backend, dialect: Dialect, table: Table, names: tuple[str, ...]) -> _Upsert:
-    """The statement that puts these columns of a table, compiled once."""
-    known = _UPSERTS.get((dialect.name, table.name, names))
+def _prepared(
+    backend: Backend, dialect: Dialect, table: Table, names: tuple[str, ...], *, replacing: bool
+) -> _Prepared:
+    """The statement that puts these columns of a table, compiled once. replacing: rows that are there already."""
+    known = _PREPARED.get((dialect.name, table.name, names, replacing))
     if known is not None:
         return known
     statement = backend.insert(table)
     key = list(table.primary_key.columns)
     replaced = {name: statement.excluded[name] for name in names if not table.c[name].primary_key}
-    if replaced:
+    if replacing and replaced:
         statement = statement.on_conflict_do_update(index_elements=key, set_=replaced)
-    else:
+    elif replacing:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     order = tuple(getattr(compiled, "positiontup", None) or names)
-    made = _Upsert(
+    made = _Prepared(
         str(compiled), tuple((name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order)
     )
-    _UPSERTS[(dialect.name, table.name, names)] = made
+    _PREPARED[(dialect.name, table.name, names, replacing)] = made
     return made
 
 

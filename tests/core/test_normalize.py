@@ -6,9 +6,11 @@ import warnings
 from decimal import Decimal
 from typing import Any
 
+import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stdnum import luhn
 
 from syncd.core.model import UNITS, UNKNOWN, Context, Kind, is_group, kind_of, parts_of
 from syncd.core.normalize import (
@@ -19,6 +21,7 @@ from syncd.core.normalize import (
     join_name,
     key,
     name_key,
+    numbers,
     postal_code_valid,
     registration,
     same,
@@ -431,3 +434,29 @@ def test_bank_and_post() -> None:
     assert postal_code_valid("75001", "FR")
     assert not postal_code_valid("7500", "FR")
     assert postal_code_valid("anything", "nowhere")
+
+
+@given(
+    st.sampled_from(["+33", "0", "+33 ", "0 ", "0033", "33", "+330"]),
+    st.text("0123456789", min_size=8, max_size=10),
+    st.lists(st.integers(1, 9), max_size=5),
+    st.sampled_from(["FR", "GP", "PL", "CA"]),
+)
+def test_a_plain_french_phone_is_what_the_library_finds(
+    prefix: str, digits: str, blanks: list[int], country: str
+) -> None:
+    """The short way to E.164 and the library's are one: wherever blanks are, and in whatever country it is dialled."""
+    for at in blanks:
+        digits = f"{digits[:at]} {digits[at:]}"
+    typed = numbers.tidy(prefix + digits)
+    plainly = numbers._plainly_french(typed, country)
+    if plainly is not None:
+        found = phonenumbers.parse(typed, country)
+        assert phonenumbers.is_possible_number(found)
+        assert phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) == plainly
+
+
+@given(st.text("0123456789", min_size=1, max_size=14))
+def test_check_digits_are_what_the_library_finds(digits: str) -> None:
+    """Luhn's sum by hand is the library's."""
+    assert numbers._checks_out(digits) == luhn.is_valid(digits)

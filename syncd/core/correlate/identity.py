@@ -208,7 +208,7 @@ def _email(fields: Fields, context: Context) -> str | None:
 
 def _phone(fields: Fields, context: Context) -> str | None:
     found = key(Kind.PHONE, _text(fields, "phone"), context)
-    if not isinstance(found, str) or sum(character.isdigit() for character in found) < PHONE_MINIMUM_DIGITS:
+    if not isinstance(found, str) or sum(map(str.isdigit, found)) < PHONE_MINIMUM_DIGITS:
         return None
     return found
 

@@ -65,6 +65,7 @@ CONTACT_PARTS: Final[Mapping[str, Kind]] = {
 """What is known of a contact; other keys are kept, but not compared."""
 
 _SPLIT: Final = ("given_name", "family_name")
+_NOT_TEXTS: Final = frozenset({Kind.FLAG, Kind.DAYS, Kind.CONTACTS, Kind.NOTES})
 _FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -76,6 +77,8 @@ def clean(kind: Kind, value: object) -> Maybe:
     """
     if value is None:
         return None
+    if type(value) is str and kind not in _NOT_TEXTS:
+        return _clean_text(kind, value)
     match kind:
         case Kind.FLAG:
             return _flag(value)
