@@ -134,10 +134,11 @@ def aliases(work: Work, identifier: str) -> list[str]:
 def bundles(work: Work, ids: Collection[str]) -> list[Bundle]:
     """Clients with all their sides, in the order of the ids; unknown ids are left out."""
     found = _clients_by_id(work, ids)
-    record, link = tables.records.c, tables.links.c
+    record, link, said = tables.records.c, tables.links.c, tables.payloads.c
+    # One join after the other: SQLite would put the two tables of `mirrored` together in full, for every look at one client.
     joined = tables.links.outerjoin(
-        tables.mirrored, and_(record.system == link.system, record.external_id == link.external_id)
-    )
+        tables.records, and_(record.system == link.system, record.external_id == link.external_id)
+    ).outerjoin(tables.payloads, and_(said.system == link.system, said.external_id == link.external_id))
     link_names = names_of(LinkRow)
     statement = (
         select(*(link[name] for name in link_names), *tables.RECORD)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
+from sqlalchemy import Engine, event
 
 from syncd.errors import StoreError
-from syncd.store import AuditRow, ChangeRow, ClientState, MergeRow, MergeState, Standing, StandingState
+from syncd.store import AuditRow, ChangeRow, ClientState, MergeRow, MergeState, Standing, StandingState, open_store
 from tests.store.examples import NOON, a_client, a_conflict, a_hold, a_link, a_record, a_write, at
 
 
@@ -169,3 +173,29 @@ def test_keeping_apart_can_be_forgotten(store) -> None:
         tx.remove_apart([(("b", "1"), ("a", "1")), (("z", "1"), ("z", "2"))])
     with store.reading() as tx:
         assert tx.aparts([("a", "1")]) == {(("a", "1"), ("a", "2"))}
+
+
+def test_a_look_at_one_client_reads_no_other(tmp_path) -> None:
+    """SQLite finds the sides of a client by their keys, however many records there are: it puts no tables together in full."""
+    store = open_store(f"sqlite:///{tmp_path}", "acme")
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, given: tuple[object, ...], *_rest: object) -> None:
+        asked.append((statement, given))
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        with store.reading() as tx:
+            tx.bundles(["c1", "c2"])
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
+        store.close()
+    with closing(sqlite3.connect(tmp_path / "acme.db")) as connection:
+        plans = [
+            row[3]
+            for statement, given in asked
+            if statement.startswith("SELECT")
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)
+        ]
+    assert any("payloads" in step for step in plans)
+    assert [step for step in plans if "MATERIALIZE" in step or step.startswith(("SCAN payloads", "SCAN records"))] == []
