@@ -25,7 +25,7 @@ from syncd.engine.first_run import REPORTED, first_run, why_frozen
 from syncd.engine.linking import link_records, settle_proposals
 from syncd.engine.operate import Operator
 from syncd.engine.patience import ENDLESS, Patience
-from syncd.engine.pull import new_system, pull, verified
+from syncd.engine.pull import new_system, pull, rebasing, verified
 from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
 from syncd.engine.settling import settle
@@ -305,7 +305,8 @@ class Engine:
     def _pull(self, cycle: str, only: Collection[str] | None = None) -> dict[str, WalkRow]:
         with self.store.reading() as tx:
             last = tx.last_walks()
-        due = [system for name, system in self.systems.items() if only is None or name in only or name not in last]
+            asked = {*(self.systems if only is None else only), *rebasing(tx, self.systems)}
+        due = [system for name, system in self.systems.items() if name in asked or name not in last]
         sweep = int(cycle.lstrip("y")) % SWEEP_EVERY_CYCLES == 0
 
         def walk(system: System) -> WalkRow:
@@ -391,11 +392,14 @@ class Engine:
         before = sum(each.sent + each.failed for each in pushed.values())
         now = self.clock()
         with self.store.reading() as tx:
-            rows = tx.systems()
+            rows, moved = tx.systems(), rebasing(tx, self.systems)
             due = [
                 system
                 for name, system in self.systems.items()
-                if not pushed[name].paused and _may_push(rows[name], now) and tx.waiting(name, now, 1)
+                if name not in moved
+                and not pushed[name].paused
+                and _may_push(rows[name], now)
+                and tx.waiting(name, now, 1)
             ]
         due = [system for system in due if self._is_verified(system, cycle, pushed[system.name])]
         for system, result in zip(

@@ -15,10 +15,11 @@ from syncd.core.model import BrakeKind, Value
 from syncd.engine import trail
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope
-from syncd.engine.planning import DELETED_IN
+from syncd.engine.planning import DELETED_IN, TO_BE_DELETED
 from syncd.engine.systems import digest
 from syncd.engine.taking_over import find_taker, follow
 from syncd.store import (
+    Base,
     Bundle,
     ChangeRow,
     ConflictKind,
@@ -216,6 +217,7 @@ def _archive(tx: Tx, bundle: Bundle, row: RecordRow, scope: Scope) -> None:
     golden = bundle.client
     if golden.fields.get("archived") is True or (others and not heed):
         return
+    tx.put_links([_sentenced(link, scope) for link in others])
     fields = {**golden.fields, "archived": True}
     origins = {**golden.origins, "archived": f"{DELETED_IN}{row.system}"}
     tx.put_clients([replace(golden, fields=fields, origins=origins, dirty=True, updated_at=scope.now)])
@@ -235,3 +237,15 @@ def _archive(tx: Tx, bundle: Bundle, row: RecordRow, scope: Scope) -> None:
             )
         ]
     )
+
+
+def _sentenced(link: LinkRow, scope: Scope) -> LinkRow:
+    """The link of a record elsewhere, with what the tenant's file says at this moment: whether it is to be deleted, too.
+
+    So a file that says otherwise later ends no record because of an old delete, and neither one that is made anew.
+    """
+    bases = {unit: base for unit, base in link.bases.items() if unit != RECORD}
+    system = scope.systems.get(link.system)
+    if system is not None and system.deletes:
+        bases[RECORD] = Base(agreed=TO_BE_DELETED, written_at=scope.now)
+    return replace(link, bases=bases)

@@ -12,6 +12,7 @@ from syncd.core.model import Action, Value, unit_of
 from syncd.core.plan import Held, Intent, Place, Wish, place
 from syncd.core.plan import Standing as State
 from syncd.engine import absorbing
+from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Draft, Scope
 from syncd.engine.systems import System, digest
 from syncd.store import (
@@ -31,6 +32,9 @@ from syncd.store import (
 
 DELETED_IN = "deleted in "
 """Prefix of the origin of `archived` where a delete in a system is its cause."""
+
+TO_BE_DELETED = "delete"
+"""Kept as the base of `RECORD` of a link: its record was to be deleted when the delete elsewhere was believed."""
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ def _plan_system(
     outcome = place(wish, target, held)
     intent = outcome.intent
     if draft.client.origins.get("archived", "").startswith(DELETED_IN):
-        intent = _after_delete(intent, draft, system, held)
+        intent = _after_delete(intent, draft, system, held, record)
     idle = open_write is None or open_write.state in (WriteState.WAITING, WriteState.PARKED)
     if intent is None and idle and absorbing.is_ready(outcome):
         intent = _retire(bundle, draft, wish, system, scope, outcome)
@@ -150,20 +154,30 @@ def _held(link: LinkRow | None, record: RecordRow | None) -> Held | None:
     return Held(link.external_id, "linked", record.fields)
 
 
-def _after_delete(intent: Intent | None, draft: Draft, system: System, held: Held | None) -> Intent | None:
+def _after_delete(
+    intent: Intent | None, draft: Draft, system: System, held: Held | None, record: RecordRow | None
+) -> Intent | None:
     """After a delete elsewhere: archive (the default), delete where the tenant says so, or nothing."""
     if held is None or held.state != "linked":
         return intent
-    match system.policy.on_delete:
-        case "delete" if system.provider.capabilities.delete and system.mode.updates:
-            before: dict[str, Value] = {"archived": held.fields.get("archived")}
-            reason = f"archived: {draft.client.origins['archived']}"
-            return Intent(system.name, held.external_id, Action.DELETE, {}, before, reason)
-        case "ignore" if intent is not None:
-            rest = {name: value for name, value in intent.fields.items() if name != "archived"}
-            return replace(intent, fields=rest, action=Action.UPDATE) if rest else None
-        case _:
-            return intent
+    if system.deletes and _is_sentenced(draft, system, held, record):
+        before: dict[str, Value] = {"archived": held.fields.get("archived")}
+        reason = f"archived: {draft.client.origins['archived']}"
+        return Intent(system.name, held.external_id, Action.DELETE, {}, before, reason)
+    if system.policy.on_delete == "ignore" and intent is not None:
+        rest = {name: value for name, value in intent.fields.items() if name != "archived"}
+        return replace(intent, fields=rest, action=Action.UPDATE) if rest else None
+    return intent
+
+
+def _is_sentenced(draft: Draft, system: System, held: Held, record: RecordRow | None) -> bool:
+    """Whether this very record was to be deleted when the delete elsewhere was believed, takes part, and nobody has edited it since."""
+    base = draft.links[system.name, held.external_id].bases.get(RECORD)
+    if base is None or base.agreed != TO_BE_DELETED or base.written_at is None or record is None:
+        return False
+    only = system.policy.only
+    takes_part = only is None or only({**draft.client.fields, "archived": False})
+    return takes_part and record.changed_at <= base.written_at
 
 
 def _within_budget(intent: Intent, link: LinkRow, draft: Draft, scope: Scope, outbound: Outbound) -> Intent | None:

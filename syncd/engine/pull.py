@@ -7,12 +7,13 @@ while a record that is known to exist can still be read with the same credential
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from syncd import log
+from syncd.core.correlate import STRONG_KEYS
 from syncd.engine import trail
 from syncd.engine.children import contact_ids
 from syncd.engine.erasing import erased_records
@@ -23,13 +24,17 @@ from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
 from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
 
 if TYPE_CHECKING:
-    from syncd.core.model import Policy
+    from syncd.core.correlate import MatchKey
+    from syncd.core.model import Fields, Policy
     from syncd.engine.systems import System
     from syncd.providers import Listed, Page
     from syncd.store import RecordRow, Store, Tx
 
 PAGES_MAX = 200_000
 """Pages in one walk; a system that goes on longer than this does not end."""
+
+TELLING = STRONG_KEYS | {"email", "phone", "name"}
+"""Sorts of match keys by which a record is known again after a change of scope; that two live in one place says nothing."""
 
 _log = log.get("pull")
 
@@ -61,12 +66,12 @@ def pull(
         state = tx.systems().get(system.name)
         row = WalkRow(tx.new_ids("p", 1)[0], cycle, system.name, clock())
         tx.put_walk(row)
-        rebasing = tx.get_meta(f"rebase:{system.name}") == "yes"
+        moved = bool(rebasing(tx, [system.name]))
     if state is not None and state.paused_until is not None and state.paused_until > clock():
         return _finish(
             store, system, Walk(row), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock()
         )
-    walk = Walk(row, rebasing=rebasing)
+    walk = Walk(row, rebasing=moved)
     outcome: WalkOutcome
     reason: str | None
     try:
@@ -82,6 +87,11 @@ def pull(
         elif outcome is WalkOutcome.COMPLETE:
             outcome, reason = _ask_absent(store, system, policy, walk, cycle, clock)
     return _finish(store, system, walk, outcome, reason, requests, clock())
+
+
+def rebasing(tx: Tx, systems: Iterable[str]) -> frozenset[str]:
+    """The systems that moved to another scope and were not read completely since: an id known there may be somebody else's by now."""
+    return frozenset(name for name in systems if tx.get_meta(f"rebase:{name}") == "yes")
 
 
 def _pin_account(store: Store, system: System) -> None:
@@ -179,12 +189,16 @@ def _without_erased(store: Store, system: System, records: Sequence[Listed]) -> 
 
 def _part_strangers(tx: Tx, system: System, records: Sequence[Listed], *, at: datetime, cycle: str) -> None:
     """After a change of scope an id may stand for somebody else: a mirror that shares no name and no number with it is forgotten."""
+
+    def keys(fields: Fields) -> set[MatchKey]:
+        return {key for key in system.match_keys(fields) if key[0] in TELLING}
+
     stored = tx.records(system.name, [each.external_id for each in records])
     strangers = [
         each.external_id
         for each in records
         if (old := stored.get(each.external_id)) is not None
-        and not system.match_keys(old.fields) & system.match_keys(system.provider.read(each, old.memory).fields)
+        and not keys(old.fields) & keys(system.provider.read(each, old.memory).fields)
     ]
     if strangers:
         tx.forget_records(system.name, strangers)

@@ -65,6 +65,11 @@ class System:
         return self.policy.mode
 
     @property
+    def deletes(self) -> bool:
+        """Whether a record is deleted there for ever because another system deleted its client."""
+        return self.policy.on_delete == "delete" and self.provider.capabilities.delete and self.mode.updates
+
+    @property
     def scope(self) -> str:
         """A digest of the settings that say what a system lists: where it is and which account, never how it is logged into."""
         settings = self.provider.settings
