@@ -393,14 +393,8 @@ class Engine:
         now = self.clock()
         with self.store.reading() as tx:
             rows, moved = tx.systems(), rebasing(tx, self.systems)
-            due = [
-                system
-                for name, system in self.systems.items()
-                if name not in moved
-                and not pushed[name].paused
-                and _may_push(rows[name], now)
-                and tx.waiting(name, now, 1)
-            ]
+            free = [name for name in self.systems if name not in moved and not pushed[name].paused]
+            due = [self.systems[name] for name in free if _may_push(rows[name], now) and tx.waiting(name, now, 1)]
         due = [system for system in due if self._is_verified(system, cycle, pushed[system.name])]
         for system, result in zip(
             due, self._each(lambda each: push(replace(self._lane(each, cycle, patience), only=only)), due), strict=True
