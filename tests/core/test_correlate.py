@@ -92,10 +92,19 @@ def test_strong_evidence_links(a: dict[str, Any], b: dict[str, Any], matched_by:
             {"registration_number": SIREN, "vat_number": VAT},
         ),
         ({**JEAN, "registration_number": SIREN}, {**JEAN, "registration_number": "732829321"}),
+        (
+            {"name": "Boulangerie Durand", "vat_number": "TVA non applicable, art. 293 B du CGI"},
+            {"name": "Garage Petit", "vat_number": "TVA non applicable, art. 293 B du CGI"},
+        ),
+        (
+            {"name": "Boulangerie Durand", "vat_number": "FR00000000000"},
+            {"name": "Garage", "vat_number": "FR00000000000"},
+        ),
+        ({"name": "Durand", "registration_number": "12345678"}, {"name": "Garage", "registration_number": "12345678"}),
     ],
 )
 def test_weaker_evidence_is_proposed(a: dict[str, Any], b: dict[str, Any]) -> None:
-    """Equal names, an e-mail without agreeing name, or strong evidence beside a contradiction is asked about."""
+    """Equal names, an e-mail without agreeing name, strong evidence beside a contradiction, or a number that is none is asked about."""
     verdict = _judge(a, b)
     assert verdict.zone == "propose"
     assert verdict.reasons
@@ -145,6 +154,8 @@ def test_what_many_share_proves_nothing() -> None:
     assert _judge(contact, contact, 4).zone == "reject"
     assert _judge(JEAN, JEAN, 4).zone == "propose"
     assert _judge({"registration_number": "12345"}, {"registration_number": "12345"}, 4).zone == "reject"
+    exempt = {"vat_number": "TVA non applicable, art. 293 B du CGI"}
+    assert _judge(exempt, exempt, 4).zone == "reject"
     assert _judge({"registration_number": SIREN}, {"registration_number": SIREN}, 400).zone == "link"
 
 

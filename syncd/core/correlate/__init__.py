@@ -11,8 +11,9 @@ Three zones:
 Contradictions are different registration numbers and different VAT numbers; two SIRETs of one SIREN are two
 establishments, which is evidence and contradiction at once. Numbers that cannot be compared (a SIREN and a NIP, a KvK
 number and a SIREN) are no contradiction and no evidence. An e-mail or phone of more than `SHARED_LIMIT_CLIENTS`
-clients proves nothing, and neither does a registration number that is not valid and as common; below that a value
-proves less the more clients share it. Names agree if their
+clients proves nothing, and neither does a number that is not valid and as common; below that a value
+proves less the more clients share it. A number that is not valid links no two names that differ: it may be a remark
+("TVA non applicable, art. 293 B") or made up. Names agree if their
 words do, in any order and without legal form; a word may be an initial, missing, or one letter off if it is long.
 Different numbers in names ("Client 17", "Client 18") never agree, and neither do names that differ as Jean and Jeanne
 do.

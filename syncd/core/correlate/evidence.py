@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, assert_never
 
@@ -20,6 +20,7 @@ from syncd.core.correlate.likeness import (
 )
 from syncd.core.matching import MATCHING, Extra, Likeness, Matching, Weights
 from syncd.core.model import Context, Fields
+from syncd.core.normalize import Registration, Vat
 
 Commonness: TypeAlias = Callable[[MatchKey], int]
 """How many clients share a key."""
@@ -107,8 +108,9 @@ def judge(a: Identity, b: Identity, commonness: Commonness, matching: Matching =
     """
     weights = matching.weights
     numbers = compare_numbers(a, b) if (a.registration or a.vat) and (b.registration or b.vat) else []
-    if numbers and _is_placeholder(a, b, commonness):
-        numbers = [(field, relation) for field, relation in numbers if field != "registration_number"]
+    if numbers:
+        hollow = _placeholders(a, b, commonness)
+        numbers = [(field, relation) for field, relation in numbers if field not in hollow]
     observed: list[Observation] = [
         (field, relation, weights.number_differs if relation is Numbers.DIFFERENT else weights.number_equal)
         for field, relation in numbers
@@ -118,7 +120,7 @@ def judge(a: Identity, b: Identity, commonness: Commonness, matching: Matching =
     for _, _, weight in observed:
         total += weight
     contradictions = contradictions_in(numbers) if numbers else ()
-    strong = _strong(numbers, observed)
+    strong = _strong(_sure(a, b, numbers, observed), observed)
     other_company = strong in ("", "email and name") and (not strong or _surely_different(a, b))
     zone: Zone
     if contradictions:
@@ -241,15 +243,28 @@ def _further(extra: Extra, left: str, right: str, commonness: Commonness) -> Obs
             return extra.field, "different", extra.differs
 
 
-def _is_placeholder(a: Identity, b: Identity, commonness: Commonness) -> bool:
-    """Whether two records share a registration number that nobody was given: not valid, and of too many clients."""
-    return (
-        a.registration is not None
-        and b.registration is not None
-        and a.registration.number == b.registration.number
-        and not (a.registration.valid or b.registration.valid)
-        and commonness(("reg", a.registration.number)) > SHARED_LIMIT_CLIENTS
-    )
+def _placeholders(a: Identity, b: Identity, commonness: Commonness) -> set[str]:
+    """The fields in which two records share a number that nobody was given: not valid, and of too many clients."""
+    keys = {field: (sort, one.number) for field, sort, one in _hollow(a, b)}
+    return {field for field, key in keys.items() if commonness(key) > SHARED_LIMIT_CLIENTS}
+
+
+def _hollow(a: Identity, b: Identity) -> Iterator[tuple[str, str, Registration | Vat]]:
+    """Equal numbers of two records that no check digit vouches for: (field, sort of key, number)."""
+    pairs = (("registration_number", "reg", a.registration, b.registration), ("vat_number", "vat", a.vat, b.vat))
+    for field, sort, one, other in pairs:
+        if one is not None and other is not None and one.number == other.number and not (one.valid or other.valid):
+            yield field, sort, one
+
+
+def _sure(
+    a: Identity, b: Identity, numbers: Sequence[tuple[str, Numbers]], observed: Iterable[Observation]
+) -> list[tuple[str, Numbers]]:
+    """The numbers that may link: beside different names one that no check digit vouches for may be a remark or a placeholder."""
+    if not numbers or ("name", Names.DIFFERENT) not in {(field, seen) for field, seen, _ in observed}:
+        return list(numbers)
+    hollow = {field for field, _, _ in _hollow(a, b)}
+    return [(field, relation) for field, relation in numbers if field not in hollow]
 
 
 def _strong(numbers: Iterable[tuple[str, Numbers]], observed: Iterable[Observation]) -> str:
