@@ -111,7 +111,8 @@ class SideOutcome:
 class Decision:
     """The outcome of a merge for one unit, with its reason. `value` is golden afterwards, `before` golden before.
 
-    kind: `edit` | `first` for conflicts, `lossy` for a held shortening, "" otherwise. base: the value last agreed.
+    kind: `edit` | `first` for conflicts, `lossy` for a held shortening, "" otherwise. base: the value last agreed. winner, record: the
+    system, and its record, whose value this is.
     """
 
     unit: str
@@ -125,6 +126,7 @@ class Decision:
     winner: str | None = None
     rule: str = ""
     reason: str = ""
+    record: str | None = None
 
 
 def merge(
@@ -330,7 +332,18 @@ def _accepted(
     sides = tuple(_outcome(side, golden, value) for side in known)
     reason = "changed in one system" if len(strong) == 1 else "changed to the same value in several systems"
     asking = tuple(_candidate(side) for side in strong)
-    return Decision(unit, Outcome.ACCEPT, golden, value, sides, "", _base(strong), asking, source.system, reason=reason)
+    return Decision(
+        unit,
+        Outcome.ACCEPT,
+        golden,
+        value,
+        sides,
+        base=_base(strong),
+        candidates=asking,
+        winner=source.system,
+        reason=reason,
+        record=source.external_id,
+    )
 
 
 def _base(strong: Sequence[Side]) -> Value:
@@ -353,15 +366,15 @@ def _conflict(
     chosen, rule, reason = choose(unit, candidates, policy, _alike(strong, equal), origin)
     if chosen is None:
         return _held(unit, golden, known, strong, candidates, kind, rule, reason)
-    winner, value = GOLDEN, golden
+    winner, record, value = GOLDEN, None, golden
     if chosen.system != GOLDEN:
         source = _in_full(chosen, strong)
-        winner, value = source.system, next(value for side, value in options if side is source)
+        winner, record = source.system, source.external_id
+        value = next(value for side, value in options if side is source)
     value = _whole(value, candidates)
     sides = tuple(_outcome(side, golden, value) for side in known)
-    return Decision(
-        unit, Outcome.CONFLICT, golden, value, sides, kind, _base(strong), tuple(candidates), winner, rule, reason
-    )
+    base, asking = _base(strong), tuple(candidates)
+    return Decision(unit, Outcome.CONFLICT, golden, value, sides, kind, base, asking, winner, rule, reason, record)
 
 
 def _whole(value: Value, candidates: Sequence[Candidate]) -> Value:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log, spans
 from syncd.core.model import Action, Policy
 from syncd.engine.applying import sights
-from syncd.engine.automatic import is_merge_brake, merge_certain
+from syncd.engine.automatic import decide_all, held_clients, merge_certain
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
@@ -27,7 +27,7 @@ from syncd.engine.operate import Operator
 from syncd.engine.patience import ENDLESS, Patience
 from syncd.engine.pull import new_system, pull, rebasing, verified
 from syncd.engine.push import Lane, Pushed, push, recover
-from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions, reconcile
+from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions
 from syncd.engine.settling import settle
 from syncd.engine.systems import System, digest
 from syncd.errors import ProviderError
@@ -180,7 +180,7 @@ class Engine:
         for _ in range(ROUNDS_MAX):
             if self._frozen() or self.stopped() or not self._push(cycle, pushed, patience, chosen):
                 break
-            total.add(reconcile(self.store.writing, self._scope(cycle, blocked)))
+            total.add(decide_all(self.store.writing, self._scope(cycle, blocked)))
         return replace(self._end(cycle, walks, pushed, total, requests), unfinished=patience.over)
 
     def sync(self, *, until_quiet: bool = False, cycles: int = 10, wait_seconds: float = 5.0) -> list[CycleReport]:
@@ -357,18 +357,19 @@ class Engine:
             for row in made:
                 self._keep_report(row.payload["systems"])
         with transactions() as tx:
-            held_clients = _held_clients(tx)
-        total = reconcile(transactions, replace(scope, held_clients=held_clients, frozen=frozen))
+            held = held_clients(tx)
+        total = decide_all(transactions, replace(scope, held_clients=held, frozen=frozen))
         total.holds += holds + opened
         if not frozen:
-            total.add(self._merge_certain(transactions, replace(scope, held_clients=held_clients)))
+            total.add(self._merge_certain(transactions, scope))
         return total
 
     def _merge_certain(self, transactions: Transactions, scope: Scope) -> Reconciled:
         """Merge what needs no person, and decide again what follows from it."""
         with transactions() as tx:
             made, opened = merge_certain(tx, scope)
-        total = reconcile(transactions, scope) if made else Reconciled()
+            scope = replace(scope, held_clients=held_clients(tx))
+        total = decide_all(transactions, scope) if made else Reconciled()
         total.holds += opened
         return total
 
@@ -378,7 +379,7 @@ class Engine:
 
     def _scope(self, cycle: str, blocked: Mapping[str, str]) -> Scope:
         with self.store.reading() as tx:
-            held = _held_clients(tx)
+            held = held_clients(tx)
         return Scope(self.systems, self.policy, cycle, self.clock(), blocked, held_clients=held)
 
     def _lane(self, system: System, cycle: str, patience: Patience = ENDLESS) -> Lane:
@@ -473,17 +474,6 @@ def _blocked(walks: Mapping[str, WalkRow]) -> dict[str, str]:
         for name, walk in walks.items()
         if walk.outcome is not WalkOutcome.COMPLETE
     }
-
-
-def _held_clients(tx: Tx) -> dict[str, str]:
-    """Clients that are not created anywhere while a person decides whether they are another client."""
-    held: dict[str, str] = {}
-    for hold in tx.holds(HoldState.OPEN):
-        if hold.kind.value in ("link", "merge") or is_merge_brake(hold):
-            for item in hold.items:
-                if item.get("client"):
-                    held[str(item["client"])] = f"{hold.hold}: {hold.reason}"
-    return held
 
 
 def calls(row: WriteRow) -> int:

@@ -9,6 +9,9 @@ It needs no memory of its own steps: what is to be done next is read off the rec
 
 Where a system cannot archive, step 3 is left out and told. The survivor is the winner's record; else the better filled, then the older.
 An archived record survives only if there is none in use.
+
+Without a merge of clients there is something to absorb, too, where somebody who was archived was typed again in the same system: the record
+in use stands for the client, and the archived ones are only names of it.
 """
 
 from __future__ import annotations
@@ -49,8 +52,6 @@ _log = log.get("merging")
 
 def duplicates(bundle: Bundle, merges: Sequence[MergeRow]) -> dict[RecordKey, RecordKey]:
     """Record -> the record of the same system that survives it, for every linked record that does not survive."""
-    if not merges:
-        return {}
     came = came_from_losers(merges)
     sides: dict[str, list[tuple[LinkRow, RecordRow | None]]] = {}
     for link, record in bundle.sides:
@@ -59,11 +60,18 @@ def duplicates(bundle: Bundle, merges: Sequence[MergeRow]) -> dict[RecordKey, Re
     live = bundle.client.fields.get(ARCHIVED) is not True
     found: dict[RecordKey, RecordKey] = {}
     for rivals in sides.values():
-        ranked = sorted(rivals, key=lambda side: _rank(side, came, live=live))
+        if len(rivals) == 1:
+            continue
+        ranked = sorted(rivals, key=lambda side: _rank(side, came, live=live or not merges))
         first = ranked[0][0]
-        for link, _ in ranked[1:]:
-            found[link.system, link.external_id] = (first.system, first.external_id)
+        for link, record in ranked[1:]:
+            if merges or _is_archived(record):  # two that are in use are two clients until a person says otherwise
+                found[link.system, link.external_id] = (first.system, first.external_id)
     return found
+
+
+def _is_archived(record: RecordRow | None) -> bool:
+    return record is not None and record.state is RecordState.PRESENT and record.fields.get(ARCHIVED) is True
 
 
 def _rank(

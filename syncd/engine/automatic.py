@@ -16,7 +16,9 @@ from syncd.core.model import BrakeKind
 from syncd.engine import merging
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope, present
+from syncd.engine.reconcile import Reconciled, Transactions, reconcile
 from syncd.engine.systems import digest
+from syncd.engine.taking_over import RETIRED
 from syncd.engine.trail import SYNCD
 from syncd.errors import UsageError
 from syncd.store import HoldKind, HoldRow, HoldState, MergeState
@@ -60,7 +62,8 @@ def ranked(tx: Tx, hold: HoldRow) -> list[str]:
         named = tx.resolve_alias(str(item["client"])) if item.get("client") else None
         link = tx.link(str(item["system"]), str(item["external_id"])) if item.get("external_id") else None
         if link is not None:
-            standing[link.client] = standing.get(link.client, True) and link.state.value != "gone"
+            stands = link.state.value != "gone" and not item.get(RETIRED)
+            standing[link.client] = standing.get(link.client, True) and stands
         elif named is not None:
             standing.setdefault(named, True)
         if len(hold.items) == 1 and named is not None:
@@ -128,3 +131,26 @@ def _hold(tx: Tx, system: str, sets: Sequence[tuple[HoldRow, list[str]]], scope:
 def is_merge_brake(hold: HoldRow) -> bool:
     """Whether a hold is a set of merges that were too many at once."""
     return hold.kind is HoldKind.BRAKE and bool(hold.items) and hold.items[0].get("kind") == BrakeKind.MERGES.value
+
+
+def held_clients(tx: Tx) -> dict[str, str]:
+    """Clients that are not created anywhere while a person decides whether they are another client."""
+    held: dict[str, str] = {}
+    for hold in tx.holds(HoldState.OPEN):
+        if hold.kind in (HoldKind.LINK, HoldKind.MERGE) or is_merge_brake(hold):
+            for item in hold.items:
+                if item.get("client"):
+                    held[str(item["client"])] = f"{hold.hold}: {hold.reason}"
+    return held
+
+
+def decide_all(transactions: Transactions, scope: Scope) -> Reconciled:
+    """Decide what is to be decided, and again those of whom it turned out just now that they may be another client."""
+    total = reconcile(transactions, scope)
+    if total.holds:
+        with transactions() as tx:
+            held = held_clients(tx)
+            tx.mark_dirty(sorted(held.keys() - scope.held_clients.keys()))
+        if held.keys() - scope.held_clients.keys():
+            total.add(reconcile(transactions, replace(scope, held_clients=held)))
+    return total

@@ -129,7 +129,7 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
             golden.update(unit_fields(unit, decision.value))
             _note_origin(origins, unit, decision)
         move_bases(bases, decision, records)
-        _log(draft, decision, scope, sides)
+        _log(draft, decision, scope)
     draft.links |= with_moved(draft.links, bases)
     _complete_name(golden)
     _take_children(draft, golden, origins, sides, scope, fresh)
@@ -276,7 +276,7 @@ def _note_origin(origins: dict[str, str], unit: str, decision: Decision) -> None
         origins[unit] = decision.winner
 
 
-def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
+def _log(draft: Draft, decision: Decision, scope: Scope) -> None:
     client = draft.client.client
     if decision.outcome is Outcome.HELD:
         draft.held_units.add(decision.unit)
@@ -285,7 +285,6 @@ def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[L
     elif decision.outcome in (Outcome.CONFLICT, Outcome.HELD):
         draft.conflicts.append(_conflict(client, decision, scope))
     if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT) and decision.value != decision.before:
-        source = next((link for link, _ in sides if link.system == decision.winner), None)
         draft.changes.append(
             ChangeRow(
                 change="",
@@ -293,7 +292,7 @@ def _log(draft: Draft, decision: Decision, scope: Scope, sides: Sequence[tuple[L
                 client=client,
                 unit=decision.unit,
                 system=decision.winner or "golden",
-                external_id=source.external_id if source else None,
+                external_id=decision.record,
                 before=decision.before,
                 after=decision.value,
                 reason=decision.reason,

@@ -16,10 +16,11 @@ from syncd import log
 from syncd.core.correlate import Evidence, Grouping, MatchKey, Node, Ref, Verdict, group, keys_signature
 from syncd.engine import trail
 from syncd.engine.decide import Scope
-from syncd.engine.gathering import Gathering, pair_of
+from syncd.engine.gathering import Gathering, is_active, pair_of
 from syncd.engine.merging import parted
 from syncd.engine.settling import free_of_doubt
 from syncd.engine.systems import digest
+from syncd.engine.taking_over import RETIRED
 from syncd.engine.tombstones import respect_tombstones
 from syncd.store import ClientRow, HoldKind, HoldRow, HoldState, LinkRow, LinkState
 
@@ -230,11 +231,18 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
             if link is not None and (link.state is LinkState.LINKED or (link.system, link.external_id) in vanished)
         }
         owners |= {str(item["client"]) for item in hold.items if item.get("client") and len(hold.items) == 1}
-        if (len(owners) < 2 and all(link is not None for link in links)) or _all_apart(tx, owners):  # noqa: PLR2004 - two clients
+        back = any(item.get(RETIRED) and _is_in_use(tx, item) for item in hold.items)
+        if back or (len(owners) < 2 and all(link is not None for link in links)) or _all_apart(tx, owners):  # noqa: PLR2004 - two clients
             tx.put_hold(
                 replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing is left to decide")
             )
             tx.mark_dirty([str(item["client"]) for item in hold.items if item.get("client")])
+
+
+def _is_in_use(tx: Tx, item: Mapping[str, Any]) -> bool:
+    """Whether the record of an item is there and not archived (any more)."""
+    record = tx.records(str(item["system"]), [str(item["external_id"])]).get(str(item["external_id"]))
+    return record is not None and is_active(record)
 
 
 def _all_apart(tx: Tx, clients: Collection[str]) -> bool:

@@ -28,6 +28,7 @@ from syncd.store import (
     MergeRow,
     MergeState,
     RecordKey,
+    RecordState,
     WriteState,
 )
 
@@ -147,14 +148,15 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow
     back: list[LinkRow] = []
     for link in links:
         client, state = before.get((link.system, link.external_id), (link.client, link.state))
-        state = LinkState.GONE if link.state is LinkState.GONE else state
+        record = tx.records(link.system, [link.external_id]).get(link.external_id)
+        vanished = state is LinkState.LINKED and record is not None and record.state is RecordState.GONE
+        state = LinkState.GONE if link.state is LinkState.GONE or vanished else state
         if (client, state) == (link.client, link.state):
             continue
         bases = {unit: replace(base, writes=()) for unit, base in link.bases.items()}
         matched = link.matched_by
         if link.state is LinkState.APART and state is LinkState.LINKED:
             matched = matched.split("; merged into ")[0]
-            record = tx.records(link.system, [link.external_id]).get(link.external_id)
             shown = record.fields.get("archived", UNKNOWN) if record is not None else UNKNOWN
             bases["archived"] = Base(seen=shown)  # that it is archived was the merge's doing, and nobody's edit
         back.append(replace(link, client=client, state=state, bases=bases, matched_by=matched))

@@ -12,7 +12,7 @@ What happens to a write, by what its system does:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ from syncd.store import (
     Base,
     HoldKind,
     HoldRow,
+    HoldState,
     LinkRow,
     LinkState,
     RecordState,
@@ -384,8 +385,7 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
         row = _whose(tx, row)
         match error:
             case Duplicate():
-                _propose_link(tx, lane, row, error, now)
-                changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
+                changed = _taken(tx, lane, row, error, said, now)
             case Gone() if row.action is not Action.CREATE:
                 mark_missing(tx, tx.records(row.system, [row.external_id or ""]).values(), cycle=lane.cycle, now=now)
                 changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
@@ -439,12 +439,29 @@ def _pause(tx: Tx, lane: Lane, error: ProviderError) -> None:
     tx.put_system(replace(row, state=SystemState.PAUSED, reason=f"{error.code}: {error}", failures=row.failures + 1))
 
 
-def _propose_link(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, now: datetime) -> None:
-    """The system says that it holds such a client already: a person decides whether it is this one."""
+def _taken(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, said: Mapping[str, str], now: datetime) -> WriteRow:
+    """Another record has a value that the system lets only one of them have.
+
+    A create waits for a person's word about the two. An update, and what is refused although that was decided, is parked: it would only
+    be refused again.
+    """
+    link = tx.link(row.system, error.existing_id)
+    if link is not None and link.client == row.client:
+        step = f"Remove record {error.existing_id} there, which is the same client's, then send this again (`syncd retry`)."
+        return replace(row, state=WriteState.PARKED, error={**said, "next": step})
+    is_asked = _propose_link(tx, lane, row, error, now)
+    if is_asked and row.action is Action.CREATE:
+        return replace(row, state=WriteState.DROPPED, done_at=now, error=dict(said))
+    return replace(row, state=WriteState.PARKED, error=dict(said))
+
+
+def _propose_link(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, now: datetime) -> bool:
+    """The system says that it holds such a client already: a person decides whether it is this one. Whether that is open."""
     key = f"link:{digest([row.client, lane.system.name, error.existing_id])}"
     if tx.is_held(key):
-        return
+        return any(hold.key == key for hold in tx.holds(HoldState.OPEN))
     items = [{"client": row.client, "system": lane.system.name, "external_id": error.existing_id}]
     reason = f"{lane.system.name} refused to create the client: its record {error.existing_id} is there already"
     hold = tx.new_ids("h", 1)[0]
     tx.put_hold(HoldRow(hold, HoldKind.LINK, lane.system.name, reason, items, now, key))
+    return True

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 from syncd import log
 from syncd.core.model import BrakeKind, unit_value, units_in
 from syncd.engine import trail
-from syncd.engine.absorbing import duplicates, progress
+from syncd.engine.absorbing import ARCHIVED, duplicates, progress
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
-from syncd.engine.decide import Draft, Scope, decide, mass_changes
+from syncd.engine.decide import Barred, Draft, Scope, decide, mass_changes
 from syncd.engine.merging import running
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.engine.recognising import propose_equal
+from syncd.engine.taking_over import in_question, propose_retired
 from syncd.store import (
     Bundle,
     ClientState,
@@ -87,7 +88,9 @@ def _brake(transactions: Transactions, scope: Scope) -> tuple[Scope, int]:
     """Count what single systems' edits would replace, clear or archive; bar what is over a limit or already held."""
     mass = Mass()
     with transactions() as tx:
-        held = [hold for hold in tx.holds() if hold.kind is HoldKind.BRAKE]
+        holds = tx.holds()
+        scope = replace(scope, barred=scope.barred | in_question(holds))
+        held = [hold for hold in holds if hold.kind is HoldKind.BRAKE]
         tx.mark_dirty(sorted({str(item["client"]) for hold in held for item in hold.items}))  # whether it still stands
         limit = min((scope.policy.brake(kind).count for kind in BrakeKind), default=0)
         after = ""
@@ -121,6 +124,7 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     undecided = _open_conflicts(tx, clients)
     frozen = _frozen_units(tx, clients)
     drafts: list[Draft] = []
+    asked = 0
     writes: list[WriteRow] = []
     standings = []
     holds: list[HoldRow] = []
@@ -129,12 +133,16 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
         absorbed = duplicates(bundle, merges.get(client, ()))
         mine_only = replace(scope, absorbed=absorbed) if absorbed else scope
         draft = decide(bundle, mine_only)
+        if retired := _retired(tx, bundle, draft, scope):
+            asked += 1
+            mine_only = replace(mine_only, barred=mine_only.barred | retired)
+            draft = decide(bundle, mine_only)
         drafts.append(draft)
         mine = {system: row for (owner, system), row in open_writes.items() if owner == client}
-        barred = frozenset(unit for owner, unit, _ in scope.barred if owner == client)
+        barred = frozenset(unit for owner, unit, _ in mine_only.barred if owner == client)
         outbound = plan_client(bundle, draft, mine_only, mine, barred | frozen.get(client, frozenset()))
-        if client in merges:
-            _progress(tx, bundle, draft, merges[client], absorbed, outbound.standings, scope)
+        if client in merges or absorbed:
+            _progress(tx, bundle, draft, merges.get(client, ()), absorbed, outbound.standings, scope)
         writes.extend(outbound.writes)
         standings.extend(outbound.standings)
         holds.extend([*draft.holds, *outbound.holds])
@@ -149,7 +157,14 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     _lapse_lossy(tx, drafts, scope)
     added = _add_conflicts(tx, [row for draft in drafts for row in draft.conflicts])
     _close_conflicts(tx, drafts, undecided)
-    return Reconciled(len(bundles), added, _add_holds(tx, holds) + propose_equal(tx, bundles, drafts, scope))
+    asked += _add_holds(tx, holds) + propose_equal(tx, bundles, drafts, scope)
+    return Reconciled(len(bundles), added, asked)
+
+
+def _retired(tx: Tx, bundle: Bundle, draft: Draft, scope: Scope) -> Barred:
+    """What is not heard because the record that says so was merged inside its system."""
+    asked = next((each for each in draft.decisions if each.unit == ARCHIVED and each.record is not None), None)
+    return propose_retired(tx, bundle, asked, scope) if asked is not None else frozenset()
 
 
 def _progress(

@@ -1,8 +1,11 @@
-"""A merge that a person made inside a system: one record vanished, and another one took its place.
+"""A merge that a person made inside a system: one record vanished, or was archived, and another one took its place.
 
 It is looked for before a delete is believed. The other record may be named by the system itself (a redirect with an id), be another one of the
 same client (a changed id), or have absorbed the identifiers of the vanished one since. Nothing is archived because of it: the identifiers
 of both stay with the client, whose other systems follow by a merge of clients, proposed or automatic.
+
+Some systems keep the other record, archived. That archives nobody either, as long as a person is asked: only if they are two clients it was
+an archive like any other.
 """
 
 from __future__ import annotations
@@ -14,14 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.correlate import MatchKey, compare
+from syncd.core.model import UNKNOWN
 from syncd.engine import merging, trail
-from syncd.engine.absorbing import GONE_THERE, duplicates, set_apart
-from syncd.engine.decide import Scope
+from syncd.engine.absorbing import ARCHIVED, GONE_THERE, duplicates, set_apart
+from syncd.engine.decide import Barred, Scope
 from syncd.engine.observe import EARLIER, MOVED_TO
 from syncd.engine.systems import digest
-from syncd.store import Bundle, HoldKind, HoldRow, HoldState, LinkRow, LinkState, RecordRow, RecordState
+from syncd.store import Base, Bundle, HoldKind, HoldRow, HoldState, LinkRow, LinkState, RecordRow, RecordState
 
 if TYPE_CHECKING:
+    from syncd.core.merge import Decision
     from syncd.core.model import Fields
     from syncd.engine.systems import System
     from syncd.store import Tx
@@ -32,6 +37,13 @@ STRONG_KEYS = NUMBERS | {"email"}
 
 CANDIDATES_MAX = 10
 """Records looked at for one shared identifier; one that more of them share proves nothing."""
+
+WALKS_BACK = 3
+"""Walks looked back over for what a record took over before another one was archived."""
+
+VANISHED = "vanished"
+RETIRED = "retired"
+"""What an item of a proposal says of the record that does not stand for its client any more: it is gone, or it is kept, archived."""
 
 _log = log.get("deletes")
 
@@ -56,7 +68,7 @@ def find_taker(tx: Tx, row: RecordRow, link: LinkRow, scope: Scope) -> Taker | N
         same = other.system == row.system and other.external_id != row.external_id and other.state is LinkState.LINKED
         if same and record is not None and record.state is RecordState.PRESENT:
             return Taker(link.client, other.external_id)
-    return _absorber(tx, row, bundle, scope)
+    return _absorber(tx, row, bundle, scope, row.seen_at)
 
 
 def _present(tx: Tx, system: str, external_id: str) -> RecordRow | None:
@@ -64,14 +76,14 @@ def _present(tx: Tx, system: str, external_id: str) -> RecordRow | None:
     return record if record is not None and record.state is RecordState.PRESENT else None
 
 
-def _absorber(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope) -> Taker | None:
-    """Another record of the system that shows identifiers of the vanished one: the same number, or ones it has got since."""
+def _absorber(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope, moment: datetime) -> Taker | None:
+    """Another record of the system that shows identifiers of the vanished one: the same number, or ones it has got since a moment."""
     system = scope.systems[row.system]
     keys = {key for key in system.match_keys(row.fields) if key[0] in STRONG_KEYS}
     hits = tx.by_keys(keys, CANDIDATES_MAX) if keys else []
     for external_id in dict.fromkeys(hit.external_id for hit in hits if hit.system == row.system):
         found = _present(tx, row.system, external_id) if external_id != row.external_id else None
-        if found is None or not _took_over(system, row, found, keys, scope):
+        if found is None or not _took_over(system, row, found, keys, scope, moment):
             continue
         owner = tx.link(row.system, external_id)
         if owner is None:
@@ -81,12 +93,14 @@ def _absorber(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope) -> Taker | N
     return None
 
 
-def _took_over(system: System, row: RecordRow, found: RecordRow, keys: Iterable[MatchKey], scope: Scope) -> bool:
+def _took_over(
+    system: System, row: RecordRow, found: RecordRow, keys: Iterable[MatchKey], scope: Scope, moment: datetime
+) -> bool:
     verdict = compare(row.fields, found.fields, scope.context, lambda _key: 0, scope.policy.matching)
     if verdict.contradictions:
         return False
     shared = set(keys) & system.match_keys(found.fields)
-    gained = shared - system.match_keys(_before(found, row.seen_at))
+    gained = shared - system.match_keys(_before(found, moment))
     equal_numbers = any(kind in NUMBERS for kind, _ in shared)
     return equal_numbers or bool(gained)
 
@@ -110,16 +124,60 @@ def follow(tx: Tx, row: RecordRow, link: LinkRow, taker: Taker, scope: Scope) ->
     if taker.client == link.client:
         _stand_apart(tx, row, link, taker, scope)
         return
+    _propose(tx, link, taker, VANISHED, scope)
+
+
+def _propose(tx: Tx, link: LinkRow, taker: Taker, mark: str, scope: Scope) -> bool:
+    """Propose the clients of a record and of the one that took its place, unless that was asked before. Whether it was not."""
     items: list[dict[str, Any]] = [
-        {"client": link.client, "system": row.system, "external_id": row.external_id, "vanished": True},
-        {"client": taker.client, "system": row.system, "external_id": taker.external_id},
+        {"client": link.client, "system": link.system, "external_id": link.external_id, mark: True},
+        {"client": taker.client, "system": link.system, "external_id": taker.external_id},
     ]
     items = [{**item, "told": True} for item in items] if taker.told else items
     key = f"merge:{digest(items)}"
-    if not tx.is_held(key):
-        _ask_anew(tx, {str(link.client), str(taker.client)}, scope)
-        reason = f"{row.system} seems to have merged its record {row.external_id} into {taker.external_id}"
-        tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.MERGE, row.system, reason, items, scope.now, key))
+    if tx.is_held(key):
+        return False
+    _ask_anew(tx, {str(link.client), str(taker.client)}, scope)
+    reason = f"{link.system} seems to have merged its record {link.external_id} into {taker.external_id}"
+    tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.MERGE, link.system, reason, items, scope.now, key))
+    return True
+
+
+def propose_retired(tx: Tx, bundle: Bundle, decision: Decision, scope: Scope) -> Barred:
+    """Propose a merge where the record by which a client would be archived was merged inside its system, and is kept there.
+
+    decision: about `archived`. Returns what is not heard until a person has decided; nothing where it is an archive like any other.
+    """
+    key = (decision.winner, decision.record)
+    link, record = next((side for side in bundle.sides if (side[0].system, side[0].external_id) == key), (None, None))
+    if link is None or record is None or decision.value is not True or decision.before is True:
+        return frozenset()
+    if link.bases.get(ARCHIVED, Base()).seen in (UNKNOWN, True):
+        return frozenset()  # at first sight it may have been archived for years
+    moment = tx.walks(link.system, WALKS_BACK)[-1].started_at
+    taker = _absorber(tx, record, bundle, scope, moment)
+    found = _present(tx, link.system, taker.external_id) if taker is not None else None
+    in_use = found is not None and found.fields.get(ARCHIVED) is not True
+    if (
+        taker is None
+        or taker.client in (None, link.client)
+        or not in_use
+        or not _propose(tx, link, taker, RETIRED, scope)
+    ):
+        return frozenset()
+    _log.info("merge_noticed", system=link.system, client=link.client, record=link.external_id, into=taker.external_id)
+    return frozenset({(link.client, ARCHIVED, link.system)})
+
+
+def in_question(holds: Iterable[HoldRow]) -> Barred:
+    """The archives that are not heard while a person decides whether they were merges."""
+    return frozenset(
+        (str(item["client"]), ARCHIVED, str(item["system"]))
+        for hold in holds
+        if hold.kind is HoldKind.MERGE and hold.state is HoldState.OPEN
+        for item in hold.items
+        if item.get(RETIRED)
+    )
 
 
 def _ask_anew(tx: Tx, clients: set[str], scope: Scope) -> None:

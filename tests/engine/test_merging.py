@@ -263,3 +263,47 @@ def test_what_cannot_be_merged_is_refused_in_words(tmp_path: Path) -> None:
     assert [row.merged_into for row in rig.clients()] == [None, None, None]
     assert_complete(rig)
     assert set(FIELDS) >= set(rig.clients()[0].fields)
+
+
+def test_a_value_that_the_absorbed_record_holds_alone_is_told_once(tmp_path: Path) -> None:
+    """Where no two records may have one e-mail, the survivor cannot take it from the other one: a person is told, and nothing goes in circles."""
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": Profile(unique=frozenset({"email"}))})
+    rig.worlds["a"].add(name="ACME Europe")
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+    rig.settle()
+    rig.operate().merge("c1", "c2")
+    for _ in range(4):
+        rig.cycle()
+    parked = rig.writes("parked")
+    assert [(row.system, row.error["code"]) for row in parked if row.error] == [("b", "duplicate")]
+    rows = len(rig.writes())
+    rig.cycle()
+    assert len(rig.writes()) == rows
+    assert rig.holds() == []
+    other = next(key for key, link in links(rig).items() if key[0] == "b" and rig.worlds["b"].record(key[1])["email"])
+    rig.worlds["b"].remove(other[1])
+    rig.operate().retry(parked[0].write)
+    for _ in range(3):
+        rig.cycle()
+    assert [row.state for row in merges(rig)] == [MergeState.DONE]
+    assert rig.worlds["b"].record("1")["email"] == "b@durand.example"
+    assert_complete(rig)
+
+
+def test_an_edit_made_while_both_records_are_there_goes_with_its_own(tmp_path: Path) -> None:
+    """Before the second record of a system is archived, an edit in either belongs to whose record it is, and goes with it."""
+    rig = two_clients(tmp_path)
+    rig.operate().merge("c1", "c2")
+    mine, theirs = ("b", "1"), ("b", "2")
+    rig.worlds["b"].edit(mine[1], details="pays late")
+    rig.worlds["b"].edit(theirs[1], phone="+33155555555")
+    rig.settle()
+    parted = rig.operate().unmerge("c2")
+    rig.settle()
+    owners = {key: link.client for key, link in links(rig).items()}
+    values = {row.client: (row.fields.get("details"), row.fields.get("phone")) for row in rig.clients()}
+    assert {(each.client, each.field) for each in parted.left} == {(owners[mine], "details"), (owners[theirs], "phone")}
+    assert values[owners[mine]][0] == "pays late"
+    assert values[owners[theirs]][1] == "+33155555555"
+    assert values[owners[theirs]][0] is None
+    assert_complete(rig)

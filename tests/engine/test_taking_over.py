@@ -9,7 +9,7 @@ import pytest
 
 from syncd.core.model import Brake, BrakeKind
 from syncd.errors import Gone, UsageError
-from syncd.providers.memory import Call
+from syncd.providers.memory import Call, Profile
 from syncd.store import ClientState, HoldKind, HoldState, LinkState
 from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_merging import links, merges
@@ -235,3 +235,148 @@ def test_apart_survives_a_third_record(tmp_path: Path) -> None:
         rig.operate().merge("c1", "c2")
     assert all(each.state is not HoldState.OPEN for each in rig.holds())
     assert_complete(rig)
+
+
+def test_a_client_that_is_typed_again_has_one_record(tmp_path: Path) -> None:
+    """Who is archived and typed anew in the same system is one client: the new record stands for it, the old one is only a name of it."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST)
+    rig.settle()
+    rig.worlds["a"].edit("1", archived=True)
+    rig.settle()
+    new = rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST, phone="+33123456789")
+    rig.settle()
+    rig.worlds["b"].edit("1", phone="+33199999999")
+    rig.settle()
+    found = links(rig)
+    assert {link.client for link in found.values()} == {"c1"}
+    assert (found["a", "1"].state, found["a", new].state) == (LinkState.APART, LinkState.LINKED)
+    assert rig.worlds["a"].record(new)["phone"] == "+33199999999"
+    assert len(rig.worlds["b"].ids()) == 1
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_two_records_of_one_system_that_are_not_both_in_use_are_one(tmp_path: Path) -> None:
+    """At first sight already: of an archived and an active record of one client the active one stands for it, and both ids lead to it."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST, archived=True)
+    rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST)
+    rig.settle()
+    found = links(rig)
+    assert (found["a", "1"].state, found["a", "2"].state) == (LinkState.APART, LinkState.LINKED)
+    assert {link.client for link in found.values()} == {"c1"}
+    assert len(rig.worlds["b"].ids()) == 1
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_a_merge_inside_a_system_that_keeps_the_other_record_archived(tmp_path: Path) -> None:
+    """A record that is archived while another one takes over its e-mail archives nobody: the merge is proposed, and released it is one client."""
+    rig = typed_twice(tmp_path)
+    rig.worlds["a"].edit("1", email="b@durand.example", vat_number=None)
+    rig.worlds["a"].edit("2", archived=True)
+    rig.settle()
+    (hold,) = rig.holds()
+    assert (hold.kind, hold.system) == (HoldKind.MERGE, "a")
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 3
+    assert [rig.worlds["b"].record(each)["archived"] for each in rig.worlds["b"].ids()] == [False] * 3
+    rig.operate().release(hold.hold)
+    rig.settle()
+    first, second, _ = rig.clients()
+    assert (first.state, second.merged_into) == (ClientState.ACTIVE, "c1")
+    found = links(rig)
+    assert (found["a", "1"].state, found["a", "2"].state) == (LinkState.LINKED, LinkState.APART)
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2", "3")] == [False, True, False]
+    assert sorted(rig.worlds["b"].record(each)["archived"] for each in rig.worlds["b"].ids()) == [False, False, True]
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_refused_the_archive_is_one(tmp_path: Path) -> None:
+    """If a person says that they are two, the record was archived like any other, and its client is; nothing asks again."""
+    rig = typed_twice(tmp_path)
+    rig.worlds["a"].edit("1", email="b@durand.example", vat_number=None)
+    rig.worlds["a"].edit("2", archived=True)
+    rig.settle()
+    (hold,) = rig.holds()
+    rig.operate().refuse(hold.hold)
+    rig.settle()
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED, ClientState.ACTIVE]
+    assert rig.holds() == []
+    assert_complete(rig)
+
+
+def test_a_duplicate_that_a_person_archives_is_the_same_client(tmp_path: Path) -> None:
+    """Of two records with one number somebody archives one: they are one client that stays in use, without any archive elsewhere."""
+    rig = make_rig(tmp_path, ("a", "b"), merges="auto", brakes={BrakeKind.MERGES: Brake(0, 0.0)})
+    rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST)
+    rig.settle()
+    rig.worlds["a"].add(name="ACME Europe", vat_number=FIRST)
+    rig.settle()
+    rig.worlds["a"].edit("2", archived=True)
+    rig.settle()
+    for hold in [each for each in rig.holds() if each.state is HoldState.OPEN]:
+        rig.operate().release(hold.hold)
+    rig.settle()
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.MERGED]
+    assert rig.worlds["b"].record("1")["archived"] is False
+    assert_complete(rig)
+
+
+def test_who_turns_out_to_be_somebody_is_not_created_meanwhile(tmp_path: Path) -> None:
+    """An edit that proves two clients to be one, and lets the second be created elsewhere, makes a question and no record."""
+    needs = Profile(objects=lambda golden: None if golden.get("email") is not None else "needs an e-mail")
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": needs})
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example", vat_number=FIRST)
+    rig.worlds["a"].add(name="Boulangerie Durand")
+    rig.settle()
+    rig.worlds["a"].edit("2", vat_number=FIRST, email="b@durand.example")
+    rig.settle()
+    (hold,) = rig.holds()
+    assert hold.kind is HoldKind.MERGE
+    assert len(rig.worlds["b"].ids()) == 1
+    rig.operate().refuse(hold.hold)
+    rig.settle()
+    assert len(rig.worlds["b"].ids()) == 2
+    assert_complete(rig)
+
+
+def test_who_was_merged_without_a_person_waits_for_nobody(tmp_path: Path) -> None:
+    """Who can be created elsewhere since the cycle of a merge that needs no person is created, and waits for no proposal that is done."""
+    needs = Profile(objects=lambda golden: None if golden.get("phone") else "needs a phone")
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": needs}, merges="auto")
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Durand")
+    rig.settle()
+
+    def redirect(call: Call) -> None:
+        if call.action == "fetch" and call.external_id == "2":
+            raise Gone("a: moved", external_id="2", moved_to="1", status=301)
+
+    rig.worlds["a"].remove("2")
+    rig.worlds["a"].before.append(redirect)
+    rig.cycle()
+    rig.worlds["a"].edit("1", phone="+33123456789")
+    for _ in range(3):
+        rig.cycle()
+    assert rig.clients()[1].merged_into == "c1"
+    assert len(rig.worlds["b"].ids()) == 1
+    assert_complete(rig)
+
+
+def test_a_record_that_vanished_during_a_merge_stays_gone(tmp_path: Path) -> None:
+    """A merge that is taken back does not bring back a record that a person merged away inside its system meanwhile."""
+    rig = typed_twice(tmp_path)
+    rig.operate().merge("c1", "c2")
+    merge_inside(rig)
+    for _ in range(4):
+        rig.cycle()
+    assert links(rig)["a", "2"].state is LinkState.APART
+    rig.operate().unmerge("c2")
+    rig.settle()
+    found = links(rig)["a", "2"]
+    assert (found.client, found.state) == ("c2", LinkState.GONE)
+    assert rig.clients()[1].state is ClientState.ACTIVE
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0

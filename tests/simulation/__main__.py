@@ -43,6 +43,10 @@ def one(seed: int, store: str = "ledger", workers: int = 1) -> tuple[int, str | 
         points=life.points,
         crashes=life.crashes,
         window_losses=len(life.oracle.window),
+        merges=life.joiner.merges,
+        unmerges=life.joiner.unmerges,
+        aparts=life.joiner.parted,
+        merged_inside=len(life.oracle.absorbed),
     )
     return seed, found, figures
 
@@ -58,6 +62,7 @@ def timeline(seed: int, workers: int = 1) -> str:
     plan = life.plan
     head = [
         f"seed {seed}: {dict(plan.characters)} pages {dict(plan.page_sizes)} troubles {sorted(plan.troubles)}",
+        f"joins {sorted(plan.joins)} merges {plan.policy.merges}",
         f"modes {dict(plan.modes)} on_delete {[each.on_delete for each in plan.policy.systems]}",
         f"fields {plan.policy.fields} brakes {plan.policy.brakes} timing {plan.policy.timing} {plan.policy.first_run}",
     ]
@@ -86,6 +91,7 @@ def remains(life: Life) -> list[str]:
                 f"{row.write} {row.client} {row.system}/{row.external_id} {row.action.value} {row.state.value} {row.fields} {row.error}"
                 for row in tx.writes()
             ),
+            *(f"{row.merge} {row.losers} into {row.winner} {row.state.value} ({row.reason})" for row in tx.merges()),
             *(f"standing {row.client} {row.system} {row.state.value} {row.reason}" for row in tx.standings()),
         ]
 

@@ -31,8 +31,16 @@ SCENARIOS: dict[str, tuple[int, frozenset[str]]] = {
     "lists that lie": (20, frozenset({"lying_lists", "stale_lists", "deletes"})),
     "a person decides": (23, frozenset({"operator", "edits_during", "shortened"})),
     "twins": (26, frozenset({"twins", "edits_during", "lost_answers"})),
+    "merge and unmerge": (60, frozenset({"archives"})),
+    "merges inside systems": (37, frozenset({"lost_answers"})),
 }
 """Name -> the seed of its tenant, and what goes wrong beside the crash."""
+
+JOINS: dict[str, frozenset[str]] = {
+    "merge and unmerge": frozenset({"by_hand", "unmerge"}),
+    "merges inside systems": frozenset({"inside", "duplicates", "apart"}),
+}
+"""What people do there about who is one client."""
 
 CLIENTS = 2
 CYCLES = 3
@@ -49,8 +57,9 @@ def plan_of(scenario: str) -> Plan:
         cycles=CYCLES,
         crashes=0,
         troubles=troubles,
-        policy=replace(plan.policy, systems=systems),
+        policy=replace(plan.policy, systems=systems, merges="auto" if scenario in JOINS else plan.policy.merges),
         modes=dict.fromkeys(plan.modes, Mode.SYNC),
+        joins=JOINS.get(scenario, frozenset()),
     )
 
 

@@ -140,9 +140,9 @@ DEFECTS = (
     ),
     Defect(
         "a losing value counts as agreed",
-        "engine/decide.py",
-        "            new = replace(new, seen=mirror, agreed=UNKNOWN)",
-        "            new = replace(new, seen=mirror, agreed=decision.value)",
+        "engine/bases.py",
+        "            agreed=decision.value if agree else UNKNOWN if account else old.agreed,",
+        "            agreed=decision.value if agree or account else old.agreed,",
     ),
     Defect(
         "a decided conflict is not logged",
@@ -233,6 +233,48 @@ DEFECTS = (
         "engine/linking.py",
         "        if len(owners) == 1:",
         "        if len(owners) > 9:",
+    ),
+    Defect(
+        "the id of a client that was merged away leads nowhere",
+        "engine/merging.py",
+        "state=ClientState.MERGED, merged_into=kept.client, dirty=False",
+        "state=ClientState.MERGED, merged_into=None, dirty=False",
+    ),
+    Defect(
+        "a value that a merge of clients drops is not logged",
+        "engine/merging.py",
+        "    tx.add_conflicts(conflicts)\n",
+        "    tx.add_conflicts(conflicts[:0])\n",
+    ),
+    Defect(
+        "that two clients are kept apart is not remembered",
+        "engine/parting.py",
+        "    tx.add_apart(pairs)\n",
+        "    tx.add_apart(pairs[:0])\n",
+    ),
+    Defect(
+        "a merge that is taken back restores no field",
+        "engine/dividing.py",
+        '        _set(self.winner, unit, first["fields"])',
+        "        _set(self.winner, unit, self.now.fields)",
+    ),
+    Defect(
+        "an edit is taken for one of another record of its system",
+        "engine/decide.py",
+        "                external_id=decision.record,",
+        '                external_id="1",',
+    ),
+    Defect(
+        "a record that does not survive a merge is never archived",
+        "engine/absorbing.py",
+        "    if refusal is not None:\n        return refusal\n    action",
+        "    if refusal is None:\n        return ARCHIVED\n    action",
+    ),
+    Defect(
+        "a merge inside a system is taken for a delete",
+        "engine/taking_over.py",
+        "        return Taker(owner.client if owner is not None else None, found.external_id, told=True)",
+        "        return None",
     ),
 )
 """Every defect, one line each."""

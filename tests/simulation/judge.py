@@ -14,6 +14,7 @@ from syncd.store import (
     HoldKind,
     HoldState,
     LinkState,
+    MergeState,
     RecordState,
     StandingState,
     WriteState,
@@ -67,6 +68,8 @@ class Judge:
             self.holds = tx.holds(None)
             self.writes = tx.writes()
             self.standings = {(row.client, row.system): row for row in tx.standings()}
+            self.ends = {identifier: tx.resolve_alias(identifier) or identifier for identifier in self.clients}
+            self.merges = tx.merges()
         self.quiet = engine.quiet()
         self.owners = self._owners()
 
@@ -84,11 +87,11 @@ class Judge:
         self._partition()
         self._unmapped()
         self._tombstones()
+        self._merged()
         for identifier, whose in sorted(self.owners.items()):
-            if len(whose) == 1 and not whose & self.oracle.joined:
-                (client,) = whose
-                self._golden(identifier, client)
-                self._convergence(identifier, client)
+            if not whose & self.oracle.joined:
+                self._golden(identifier, whose)
+                self._convergence(identifier, whose)
         self._conflicts()
         self._edits()
         self._counts()
@@ -128,6 +131,8 @@ class Judge:
         code = (row.error or {}).get("code")
         if code == "rejected":
             return self.life.plan.has("rejections")
+        if code == "duplicate":
+            return bool(self.life.plan.joins)
         return False
 
     def _partition(self) -> None:
@@ -139,19 +144,63 @@ class Judge:
             if item.get("client")
         }
         for identifier, whose in self.owners.items():
-            if len(whose) > 1 and not whose <= self.oracle.joined:
+            if len(whose) > 1 and not whose <= self.oracle.joined and not whose <= self.oracle.kin(min(whose)):
                 self._fail(f"{identifier} has records of clients {sorted(whose)}")
         mine: dict[int, set[str]] = defaultdict(set)
         for ref, link in self.links.items():
             if ref in self.oracle.owner:
                 mine[self.oracle.owner[ref]].add(link.client)
         for client, identifiers in mine.items():
-            if len(identifiers) > 1 and not identifiers & told and client not in self.oracle.joined:
+            excused = client in self.oracle.joined | self.oracle.torn
+            if len(identifiers) > 1 and not identifiers & told and not excused:
                 self._fail(f"client {client} is torn into {sorted(identifiers)}")
         for name, each in self.worlds.items():
             for external_id in each.ids():
                 if (name, external_id) not in self.links:
                     self._fail(f"{name}/{external_id} belongs to no client")
+
+    def _merged(self) -> None:
+        """A merge has reached every system: one record stands for the client there, the others are archived where that can be done."""
+        policy = self.life.plan.policy
+        for identifier in {self.ends[row.winner] for row in self.merges if row.state is not MergeState.UNDONE}:
+            mine = [(ref, link) for ref, link in self.links.items() if link.client == identifier]
+            for name, world in self.worlds.items():
+                standing = self.standings.get((identifier, name))
+                waits = standing is not None and standing.state in (StandingState.FAILING, StandingState.HELD)
+                there = [ref for ref, link in mine if ref[0] == name and link.state is LinkState.LINKED]
+                if len(there) > 1 and not waits and not self._held_units(identifier):
+                    self._fail(f"{identifier} was merged, and has {there} in {name}: {standing}")
+                able = world.profile.capabilities.archive and policy.system(name).mode.updates
+                for ref in [ref for ref, link in mine if ref[0] == name and link.matched_by.endswith("(archived)")]:
+                    there = ref[1] in world.ids()
+                    if able and there and world.record(ref[1])["archived"] is not True and not self._touched(ref):
+                        self._fail(f"{ref} was absorbed by another record of {identifier}, and is not archived")
+
+        for ref, kept in self.life.joiner.moved.items():
+            self._followed(ref, (ref[0], kept))
+
+    def _followed(self, ref: tuple[str, str], kept: tuple[str, str]) -> None:
+        """Where a system itself says into which record another one was merged, that is known, and is no delete."""
+        link, other = self.links.get(ref), self.links.get(kept)
+        if (
+            link is None
+            or other is None
+            or link.state is not LinkState.GONE
+            or kept[1] not in self.worlds[kept[0]].ids()
+        ):
+            return
+        told = any(
+            (item.get("system"), item.get("external_id")) == ref
+            for hold in self.holds
+            if hold.kind in (HoldKind.MERGE, HoldKind.BRAKE)
+            for item in hold.items
+        )
+        if not told and link.client != other.client:
+            self._fail(f"{ref} was merged into {kept} by its system, and counts as deleted")
+
+    def _touched(self, ref: tuple[str, str]) -> bool:
+        """Whether somebody has said of an absorbed record since that it is in use."""
+        return any(edit.unit == "archived" for edit in self.oracle.edits if (edit.system, edit.external_id) == ref)
 
     def _unmapped(self) -> None:
         for (name, external_id), value in self.oracle.unmapped.items():
@@ -206,21 +255,26 @@ class Judge:
             return self.oracle.form(system, unit, full)
         return self.oracle.form(system, unit, value)
 
-    def _golden(self, identifier: str, client: int) -> None:
+    def _golden(self, identifier: str, whose: set[int]) -> None:
+        kin = self._kin(whose)
         for unit in UNITS:
             value = self._value(identifier, unit)
-            cell = self.oracle.cells[(client, unit)]
+            cell = self.oracle.cell(kin, unit)
             typed = any(self._is(edit, value) for edit in cell)
             empty = value is None or (unit == "archived" and value is False)
             if not typed and not empty:
-                self._fail(f"golden {unit} of {identifier} is {value!r}, which nobody typed for client {client}")
+                self._fail(f"golden {unit} of {identifier} is {value!r}, which nobody typed for {sorted(kin)}")
             if unit == "address" and isinstance(value, dict):
-                self._whole(identifier, client, value)
+                self._whole(identifier, kin, value)
 
-    def _whole(self, identifier: str, client: int, value: Mapping[str, Any]) -> None:
+    def _kin(self, whose: Iterable[int]) -> set[int]:
+        """Some true clients, and everybody whom people ever made one with them."""
+        return {each for client in whose for each in self.oracle.kin(client)}
+
+    def _whole(self, identifier: str, kin: set[int], value: Mapping[str, Any]) -> None:
         """Each part of an address was typed by somebody for this client."""
         for part, text in value.items():
-            known = {(edit.value or {}).get(part) for edit in self.oracle.cells[(client, "address")]}
+            known = {(edit.value or {}).get(part) for edit in self.oracle.cell(kin, "address")}
             if text is not None and text not in known:
                 self._fail(f"{part} of {identifier} is {text!r}, which nobody typed")
 
@@ -229,9 +283,13 @@ class Judge:
         for hold in self.holds:
             if hold.state is HoldState.OPEN and hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY, HoldKind.FIELD):
                 held.update(str(item["field"]) for item in hold.items if item.get("client") == identifier)
+            if hold.state is HoldState.OPEN and any(
+                item.get("retired") and item["client"] == identifier for item in hold.items
+            ):
+                held.add("archived")  # whether it was archived or merged, a person is to say
         return held
 
-    def _convergence(self, identifier: str, client: int) -> None:
+    def _convergence(self, identifier: str, whose: set[int]) -> None:
         held = self._held_units(identifier)
         linked = {
             ref for ref, link in self.links.items() if link.client == identifier and link.state is LinkState.LINKED
@@ -241,15 +299,15 @@ class Judge:
             mine = [ref for ref in linked if ref[0] == name and ref[1] in each.ids()]
             if standing is not None and standing.state is StandingState.PENDING:
                 self._fail(f"{identifier} is still pending in {name}: {standing.reason}")
-            for ref in mine:
+            for ref in mine if len(mine) < 2 else ():  # noqa: PLR2004 - what a merge waits for is judged with the merges
                 for unit in UNITS:
-                    if unit not in held and not self._excused(client, identifier, ref, unit):
-                        self._shows(identifier, client, ref, unit)
-                self._remembered(identifier, client, ref)
+                    if unit not in held and not self._excused(whose, identifier, ref, unit):
+                        self._shows(identifier, whose, ref, unit)
+                self._remembered(identifier, whose, ref)
             if not mine:
-                self._absent(identifier, client, name, standing)
+                self._absent(identifier, whose, name, standing)
 
-    def _excused(self, client: int, identifier: str, ref: tuple[str, str], unit: str) -> bool:
+    def _excused(self, whose: set[int], identifier: str, ref: tuple[str, str], unit: str) -> bool:
         name = ref[0]
         policy = self.life.plan.policy
         profile = self.worlds[name].profile
@@ -265,14 +323,14 @@ class Judge:
             or not policy.system(name).mode.updates
             or (targets is not None and name not in targets)
             or (*ref, unit) in self.oracle.hidden
-            or (str(client), name) in self.oracle.dropped
-            or (client, unit, name) in self.oracle.lived_with
+            or any((str(client), name) in self.oracle.dropped for client in whose)
+            or any((client, unit, name) in self.oracle.lived_with for client in whose)
             or (unit == "archived" and policy.system(name).on_delete == "ignore")
             or failing
             or objected
         )
 
-    def _shows(self, identifier: str, client: int, ref: tuple[str, str], unit: str) -> None:
+    def _shows(self, identifier: str, whose: set[int], ref: tuple[str, str], unit: str) -> None:
         name, external_id = ref
         golden = self._value(identifier, unit)
         shown = self.oracle.shape(name, unit, self.worlds[name].record(external_id))
@@ -285,9 +343,11 @@ class Judge:
         if self.life.plan.has("ignored_writes") and may_be_a_form(shown, golden):
             return  # an ignored write cannot be told from a system that cuts or spells by itself
         if plain(unit, wanted) != plain(unit, shown) and not (unit == "archived" and not wanted and not shown):
-            self._fail(f"{unit} of {identifier} (client {client}) is {golden!r}; {name}/{external_id} shows {shown!r}")
+            self._fail(
+                f"{unit} of {identifier} (client {sorted(whose)}) is {golden!r}; {name}/{external_id} shows {shown!r}"
+            )
 
-    def _remembered(self, identifier: str, client: int, ref: tuple[str, str]) -> None:
+    def _remembered(self, identifier: str, whose: set[int], ref: tuple[str, str]) -> None:
         """What a system takes and never shows is there as golden says, once syncd has made the record."""
         name, external_id = ref
         world = self.worlds[name]
@@ -296,12 +356,12 @@ class Judge:
         for unit in ("details", "payment_terms_days"):
             told = world.profile.spec(unit).remembered and ref not in self.oracle.typed_records
             wanted = self._value(identifier, unit)
-            if told and unit not in self._held_units(identifier) and not self._excused(client, identifier, ref, unit):
+            if told and unit not in self._held_units(identifier) and not self._excused(whose, identifier, ref, unit):
                 shown = world.record(external_id)[unit]
                 if wanted is not None and shown is not None and shown != wanted:
                     self._fail(f"{unit} of {identifier} is {wanted!r}; {name}/{external_id} was told {shown!r}")
 
-    def _absent(self, identifier: str, client: int, name: str, standing: Any) -> None:
+    def _absent(self, identifier: str, whose: set[int], name: str, standing: Any) -> None:
         """A client that is not in a system has to have a reason."""
         policy = self.life.plan.policy
         row = self.clients[identifier]
@@ -321,11 +381,17 @@ class Judge:
             and not provider_objects
             and not gone
             and not held
-            and (str(client), name) not in self.oracle.dropped
+            and not any((str(client), name) in self.oracle.dropped for client in whose)
         ):
-            self._fail(f"{identifier} (client {client}) is not in {name}: {standing}")
+            self._fail(f"{identifier} (client {sorted(whose)}) is not in {name}: {standing}")
 
     # -- conflicts -------------------------------------------------------------------------------------------------
+
+    def _whose(self, identifier: str) -> set[int]:
+        """The true clients of a client of syncd, also of one that was merged away."""
+        home = self.life.joiner.home.get(identifier)
+        mine = self.owners.get(identifier) or self.owners.get(self.ends[identifier], set())
+        return mine if home is None else mine | {home}
 
     def _candidates(self, row: Any, client: int) -> list[tuple[str, Shown, list[Edit]]]:
         found = []
@@ -335,7 +401,7 @@ class Judge:
                 value = value.get("name")
             value = plain(row.unit, value)
             name = each["system"]
-            cell = self.oracle.cells[(client, row.unit)]
+            cell = self.oracle.cell(self.oracle.kin(client), row.unit)
             if name == "golden":
                 edits = [edit for edit in cell if self._is(edit, value)]
             else:
@@ -351,18 +417,18 @@ class Judge:
 
     def _conflicts(self) -> None:
         for row in self.conflicts:
-            whose = self.owners.get(row.client, set())
-            if len(whose) != 1 or whose & self.oracle.joined or row.kind is ConflictKind.DELETE:
+            whose = self._whose(row.client)
+            if not whose or whose & self.oracle.joined or row.kind is ConflictKind.DELETE or row.unit not in UNITS:
                 continue
-            (client,) = whose
-            candidates = self._candidates(row, client)
+            candidates = self._candidates(row, min(whose))
             for name, value, edits in candidates:
                 if not edits and value is not None and not (row.unit == "archived" and value is False):
                     self._fail(f"{row.conflict} has the candidate {value!r} of {name}, which nobody typed")
             if len({repr(value) for _, value, _ in candidates}) < 2:  # noqa: PLR2004
                 self._fail(f"{row.conflict} has one value only: {row.candidates}")
-            if row.unit not in ("marketing_consent", "archived") and row.rule != "fill":
-                self._concurrent(row, candidates)
+            if row.unit not in ("marketing_consent", "archived") and row.rule not in ("fill", "merge"):
+                if not whose & self.oracle.torn:
+                    self._concurrent(row, candidates)  # what is restored when a merge is taken back, nobody had in view
                 self._winner(row, candidates)
 
     def _concurrent(self, row: Any, candidates: list[tuple[str, Shown, list[Edit]]]) -> None:
@@ -399,15 +465,17 @@ class Judge:
     def _edits(self) -> None:
         rows: dict[tuple[int, str], list[Any]] = defaultdict(list)
         for row in self.conflicts:
-            for client in self.owners.get(row.client, set()):
+            for client in self._kin(self._whose(row.client)):
                 if row.kind is not ConflictKind.DELETE and row.decided_by != SUPERSEDED:
                     rows[(client, row.unit)].append(row)
-        for cell, edits in self.oracle.cells.items():
-            if cell[0] in self.oracle.joined:
+        for cell, own in list(self.oracle.cells.items()):
+            if cell[0] in self.oracle.joined or cell[1] not in UNITS:
                 continue
+            kin = self.oracle.kin(cell[0])
+            edits = self.oracle.cell(kin, cell[1]) if len(kin) > 1 else own
             viewed = {number for edit in edits for number in edit.glimpses}
             self._once(cell, edits, rows[cell])
-            for edit in edits:
+            for edit in own:
                 if not self._viewed(edit, edits, viewed) and not self._accounted(edit, rows[cell]):
                     self._fail(f"{edit} is lost: it is neither golden nor in a conflict nor held")
 
@@ -480,12 +548,22 @@ class Judge:
             return True
         if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
             return True
+        if edit.number in oracle.unheard:
+            return True  # its record stands apart after a merge
         if ref in oracle.removed or ref in oracle.syncd_removed:
             if edit.unit != "archived" or self._delete_told(ref):
                 return True
         identifiers = self._identifiers(edit)
         if any(self._is(edit, self._value(identifier, edit.unit)) for identifier in identifiers):
             return True
+        asked = any(
+            item.get("retired") and (item["system"], item["external_id"]) == ref
+            for hold in self.holds
+            if hold.state is HoldState.OPEN
+            for item in hold.items
+        )
+        if edit.unit == "archived" and edit.value and (asked or self._stands_beside(ref) or ref in oracle.absorbed):
+            return True  # who is archived and typed again in the same system is in use
         if edit.unit == "archived" and not edit.value:
             return any(self._value(each, "archived") in (None, False) for each in identifiers) or bool(rows)
         sources = self.life.plan.policy.field(edit.unit).sources
@@ -502,6 +580,13 @@ class Judge:
             for item in hold.items
         )
 
+    def _stands_beside(self, ref: tuple[str, str]) -> bool:
+        """Whether a client has another record in the same system."""
+        link = self.links.get(ref)
+        return link is not None and any(
+            other != ref and other[0] == ref[0] and each.client == link.client for other, each in self.links.items()
+        )
+
     def _identifiers(self, edit: Edit) -> list[str]:
         """The clients of syncd that an edit may be found in."""
         link = self.links.get((edit.system, edit.external_id))
@@ -513,7 +598,7 @@ class Judge:
         """Whether a delete that did not archive its client has a row that says why."""
         told = f"delete:{ref[0]}:{ref[1]}"
         link = self.links.get(ref)
-        if link is None or ref in self.oracle.syncd_removed:
+        if link is None or ref in self.oracle.syncd_removed or ref in self.oracle.absorbed:
             return True
         held = any(
             item.get("system") == ref[0] and item.get("external_id") == ref[1]
@@ -522,6 +607,8 @@ class Judge:
         )
         row = self.clients[link.client]
         others = [each for other, each in self.links.items() if each.client == link.client and other != ref]
+        if self._stands_beside(ref):
+            return True  # one of two records of a client is gone, and the other one stands for it
         alive = [each for each in others if each.state is LinkState.LINKED]
         heeding = [each for each in alive if self.life.plan.policy.system(each.system).on_delete != "ignore"]
         return (

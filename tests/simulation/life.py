@@ -31,6 +31,7 @@ from syncd.errors import (
 from syncd.providers import Settings
 from syncd.providers.memory import Call, Snapshot, World, forget, world
 from syncd.store import HoldKind, HoldState, LinkState, WriteState, open_store
+from tests.simulation.joining import Joiner
 from tests.simulation.ledger import Disk, LedgerStore
 from tests.simulation.operator import Person
 from tests.simulation.oracle import Facts, Oracle, Violation
@@ -121,6 +122,7 @@ class Life:
         self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read, self.oracle.unanswered)
         self.users = Users(self.worlds, self.oracle, Typist(self._rng["users"]), plan, self.tell)
         self.person = Person(self, self._rng["operator"])
+        self.joiner = Joiner(self, Random(f"{plan.seed}/merges lived"))  # noqa: S311
         self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""  # noqa: S108
         self._disk = Disk()
         self._gone: set[tuple[str, str]] = set()
@@ -150,6 +152,7 @@ class Life:
     def _begin(self) -> None:
         for _ in range(self.plan.clients):
             self.users.begin()
+        self.joiner.begin()
 
     def _between(self) -> None:
         self.now += timedelta(seconds=self.plan.step_seconds)
@@ -159,6 +162,7 @@ class Life:
         self.users.between()
         if self.plan.has("operator") and self.cycle_number:
             self.person.act()
+        self.joiner.act()
         self._plan_lies()
 
     def _plan_lies(self) -> None:
@@ -241,6 +245,7 @@ class Life:
         """One cycle, with as many starts as it takes. None: syncd died and its successor did not finish a cycle."""
         self.cycle_number += 1
         self.tell(f"== cycle {self.cycle_number}")
+        self.joiner.cycle_begins()
         while True:
             try:
                 report = self._work()
@@ -252,6 +257,7 @@ class Life:
                 links = tx.links_of([row.client for row in tx.clients()])
                 self._judge_holds(tx)
                 self._judge_deletes(tx)
+                self.joiner.watch(tx, report)
             self.oracle.ended({(link.system, link.external_id) for mine in links.values() for link in mine})
             self.reports.append(report)
             self.tell(f"-- {[(each.system, each.walk, each.writes, each.reason) for each in report.systems]}")
@@ -295,7 +301,8 @@ class Life:
             for item in hold.items
         }
         for name in self.worlds:
-            new = [ref for ref in gone - self._gone - released - self.oracle.syncd_removed if ref[0] == name]
+            known = self._gone | released | self.oracle.syncd_removed | self.oracle.absorbed.keys()
+            new = [ref for ref in gone - known if ref[0] == name]
             records = tx.count_records(name) + len(new)
             if len(new) > limit.count and len(new) > limit.share * records:
                 message = f"{new} were taken for deleted at once, of {records} records; the limit is {limit}"
@@ -441,8 +448,10 @@ class Life:
                 self.oracle.stale_since.pop(name, None)
         self._pass_time()
         self._point(f"before {call.action} {name}/{call.external_id}")
+        self.joiner.redirect(name, call)
         if not self.troubled:
             return
+        self.joiner.during()
         if self.plan.has("edits_during") and self._rng["edits"].random() < 0.06:  # noqa: PLR2004
             self.users.act()
         if call.commit is not None and self.plan.has("edits_during") and self._rng["edits"].random() < 0.1:  # noqa: PLR2004
@@ -515,7 +524,7 @@ class Life:
     def _created(self, name: str, external_id: str, raw: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         self.tell(f"   {name}: created {external_id} {dict(wanted)}")
         self._judge_create(name)
-        self.oracle.syncd_created(name, external_id, raw)
+        self.oracle.syncd_created(name, external_id, raw, self.joiner.creating(name, raw))
 
     def _judge_create(self, name: str) -> None:
         """Nothing is made for a client of which a person has yet to say whether it is another one."""

@@ -64,7 +64,7 @@ class Person:
 
     def _known(self, client: int, unit: str) -> set[int]:
         oracle = self.life.oracle
-        return {edit.number for edit in oracle.cells[(client, unit)] if edit.number in oracle.read_edits}
+        return {edit.number for edit in oracle.cell(oracle.kin(client), unit) if edit.number in oracle.read_edits}
 
     # -- holds -----------------------------------------------------------------------------------------------------
 
@@ -76,6 +76,9 @@ class Person:
         row = self.rng.choice(holds)
         release = row.kind is HoldKind.FIRST_RUN or self.rng.random() < 0.6  # noqa: PLR2004
         oracle = self.life.oracle
+        if self.life.joiner.decides(row):
+            self.life.joiner.decide(row, release=release)
+            return
         if row.kind in (HoldKind.LINK, HoldKind.MERGE):
             for item in row.items:
                 ref = (str(item["system"]), str(item.get("external_id")))
@@ -112,7 +115,7 @@ class Person:
             if row.kind is HoldKind.FIELD:
                 oracle.lived_with.add((client, unit, str(item["system"])))
             for cell in [unit] if unit != "record" else ["archived"]:
-                for edit in oracle.cells[(client, cell)]:
+                for edit in oracle.cell(oracle.kin(client), cell):
                     if edit.system == item["system"]:
                         oracle.refused.add(edit.number)
 
@@ -152,7 +155,7 @@ class Person:
         oracle, value = self.life.oracle, self._shown(identifier, unit)
         return {
             edit.number
-            for edit in oracle.cells[(client, unit)]
+            for edit in oracle.cell(oracle.kin(client), unit)
             if edit.system != "operator"
             and oracle.matches(edit.system, unit, oracle.form(edit.system, unit, value), edit.value)
         }

@@ -106,6 +106,13 @@ class Oracle:
         self.paged: list[tuple[Place, int | None]] = []
         self.handed: list[tuple[Place, int | None]] = []
         self.joined: set[int] = set()
+        self.torn: set[int] = set()
+        """Clients of whom people said that some of their records are somebody else: they may have more than one record in a system."""
+        self.kinship: dict[int, set[int]] = {}
+        self.absorbed: dict[tuple[str, str], str] = {}
+        """Record that a person merged away inside its system -> the one that took its place there."""
+        self.unheard: set[int] = set()
+        """Edits typed into a record that stands apart after a merge: it asks for nothing any more."""
         self.writes = 0
         self.clock = 0
         self.quiet = False
@@ -116,6 +123,24 @@ class Oracle:
         self.back: set[int] = set()
         """Edits that give a record the value again that syncd knows it to have: to syncd nothing has happened."""
         self.read_edits: set[int | None] = set()
+
+    # -- who may be one client -------------------------------------------------------------------------------------
+
+    def join(self, clients: Iterable[int]) -> None:
+        """From now on these may be one client: a person said so, or typed what proves it."""
+        whole: set[int] = set()
+        for client in clients:
+            whole |= self.kin(client)
+        for client in whole:
+            self.kinship[client] = whole
+
+    def kin(self, client: int) -> set[int]:
+        """A client and everybody whom people ever made one with it."""
+        return self.kinship.get(client, {client})
+
+    def cell(self, whose: Iterable[int], unit: str) -> list[Edit]:
+        """Everything that was typed for a unit of some clients, in order."""
+        return sorted((edit for each in whose for edit in self.cells[(each, unit)]), key=lambda edit: edit.number)
 
     # -- what is told ----------------------------------------------------------------------------------------------
 
@@ -269,23 +294,23 @@ class Oracle:
             message = f"a write to {system}, which is only observed"
             raise Violation(message)
 
-    def syncd_created(self, system: str, external_id: str, raw: Mapping[str, Value]) -> int:
-        """Syncd made a record; returns whose it is, told by the name that somebody typed."""
+    def syncd_created(self, system: str, external_id: str, raw: Mapping[str, Value], whose: int | None = None) -> int:
+        """Syncd made a record; returns whose it is, told by the name that somebody typed unless it is known."""
         self._effect(system)
         if not self.facts.modes[system].creates:
             message = f"{system}: a create, and the mode is {self.facts.modes[system].value}"
             raise Violation(message)
         name = raw.get("name")
-        whose = [e.client for e in self.edits if e.unit == "name" and self.form(system, "name", e.value) == name]
-        if not whose:
+        named = [e.client for e in self.edits if e.unit == "name" and self.form(system, "name", e.value) == name]
+        if not named:
             message = f"{system}/{external_id} was created with the name {name!r}, which nobody typed"
             raise Violation(message)
-        client = whose[-1]
+        client = named[-1] if whose is None else whose
         earlier = [ref for ref, owner in self.owner.items() if owner == client and ref[0] == system]
         self.owner[(system, external_id)] = client
         self.created[(client, system)].append(external_id)
         allowed = self.allowed_creates[(client, system)]
-        if len(earlier) > allowed and client not in self.joined:
+        if len(earlier) > allowed and client not in self.joined | self.torn:
             message = f"{system}/{external_id} was created for client {client}, who had {earlier} there already"
             raise Violation(message)
         for unit in UNITS:
@@ -295,7 +320,7 @@ class Oracle:
             if value is not None and not (unit == "archived" and value is False):
                 self.shown[place] = self._source(client, unit, system, external_id, value)
             elif value is None:
-                cleared = [edit.number for edit in self.cells[(client, unit)] if edit.value is None]
+                cleared = [edit.number for edit in self.cell(self.kin(client), unit) if edit.value is None]
                 self.shown[place] = max((number for number in cleared if number in self.read_edits), default=None)
             self._may_send(system, unit, value)
             self.sighted.append((place, self.shown[place]))
@@ -309,15 +334,29 @@ class Oracle:
 
     def _source(self, client: int, unit: str, system: str, external_id: str, value: Shown) -> int | None:
         """The latest edit of the cell that a value in a system descends from, of those that syncd has read if there are any."""
-        typed = [edit.number for edit in self.cells[(client, unit)] if self.matches(system, unit, value, edit.value)]
+        cell = self.cell(self.kin(client), unit)
+        typed = [edit.number for edit in cell if self.matches(system, unit, value, edit.value)]
         if typed:
             return max(typed, key=lambda number: (number in self.read_edits, number))
         if value is None and unit in self.facts.sources:
             return None  # what somebody typed who may not is taken back
+        if value is None and client in self.torn:
+            return None  # a field that nobody ever filled is empty again when a merge is taken back
         if unit == "archived" and not value:
             return None  # nobody has to type that a client is not archived
+        if unit == "archived" and self._has_another(client, system, external_id):
+            return None  # of two records of one client in one system one is archived
         message = f"{system}/{external_id}: {unit} became {value!r}, which nobody typed for client {client}"
         raise Violation(message)
+
+    def _has_another(self, client: int, system: str, external_id: str) -> bool:
+        """Whether the client, or one that it may have been merged with, has another record in a system."""
+        kin = self.kin(client)
+        return any(
+            ref[0] == system and ref[1] != external_id and ref not in self.removed
+            for ref, owner in self.owner.items()
+            if owner in kin
+        )
 
     def matches(self, system: str, unit: str, shown: Shown, typed: Shown) -> bool:
         """Whether a system that was told `typed` may show `shown`."""
@@ -394,7 +433,7 @@ class Oracle:
         )  # the answer shows all of it
 
     def _opt_out_holds(self, client: int, system: str, external_id: str) -> None:
-        decided = any(e.system == "operator" for e in self.cells[(client, "marketing_consent")])
+        decided = any(e.system == "operator" for e in self.cell(self.kin(client), "marketing_consent"))
         if not decided:
             message = f"{system}/{external_id}: an opt-out was reversed"
             raise Violation(message)
@@ -407,6 +446,6 @@ class Oracle:
         if self.facts.on_delete.get(system) != "delete":
             message = f"{system}/{external_id} was deleted, and the tenant's file does not say so"
             raise Violation(message)
-        if not any(self.owner[ref] == client for ref in self.removed):
+        if not any(self.owner[ref] in self.kin(client) for ref in self.removed):
             message = f"{system}/{external_id} was deleted, and nobody deleted client {client} anywhere"
             raise Violation(message)

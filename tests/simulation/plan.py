@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 
 from syncd.core.model import Brake, BrakeKind, Context, FieldPolicy, Mode, Policy, Rule, SystemPolicy, Timing
@@ -42,6 +43,12 @@ TROUBLES = (
 SHARE = {"rejections": 0.2, "ignored_writes": 0.25, "hiding": 0.25, "poison": 0.25, "strangers": 0.2, "shortened": 0.25}
 """How often each is; half of the seeds where nothing is said."""
 
+JOINS = ("duplicates", "numbers", "by_hand", "inside", "unmerge", "apart")
+"""What people do about who is one client: type one twice, type the number of another, merge by hand and inside a system, and take it back."""
+
+JOINS_SHARE = 0.34
+"""In how many seeds clients are merged at all. They have a stream of their own, so that the others are what they were."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,6 +64,7 @@ class Plan:
     step_seconds: float
     crashes: int
     modes: Mapping[str, Mode] = field(default_factory=dict)
+    joins: frozenset[str] = frozenset()
 
     def has(self, trouble: str) -> bool:
         """Whether this kind of trouble is on."""
@@ -92,20 +100,31 @@ def make_plan(seed: int) -> Plan:
         timing=timing,
         digest="0",
     )
-    return _purged(
-        Plan(
-            seed=seed,
-            characters=characters,
-            page_sizes={name: rng.choice((2, 3, 50)) for name in names},
-            policy=policy,
-            troubles=troubles,
-            clients=rng.randint(2, 6),
-            cycles=rng.randint(4, 9),
-            step_seconds=rng.choice((10.0, 60.0, 200.0)),
-            crashes=rng.choice((1, 2, 5)) if "crashes" in troubles else 0,
-            modes=modes,
+    return _joined(
+        _purged(
+            Plan(
+                seed=seed,
+                characters=characters,
+                page_sizes={name: rng.choice((2, 3, 50)) for name in names},
+                policy=policy,
+                troubles=troubles,
+                clients=rng.randint(2, 6),
+                cycles=rng.randint(4, 9),
+                step_seconds=rng.choice((10.0, 60.0, 200.0)),
+                crashes=rng.choice((1, 2, 5)) if "crashes" in troubles else 0,
+                modes=modes,
+            )
         )
     )
+
+
+def _joined(plan: Plan) -> Plan:
+    """In every third life people say who is one client."""
+    rng = Random(f"{plan.seed}/merges")  # noqa: S311
+    if rng.random() >= JOINS_SHARE:
+        return plan
+    joins = frozenset(each for each in JOINS if rng.random() < 0.6) or frozenset({"by_hand"})  # noqa: PLR2004
+    return calm(plan, joins=joins, policy=replace(plan.policy, merges=rng.choice(("propose", "auto"))))
 
 
 def _purged(plan: Plan) -> Plan:
@@ -157,7 +176,13 @@ class Typist:
     def __init__(self, rng: Random) -> None:
         self.rng = rng
         self._words: set[str] = set()
-        self._days = 0
+        self._days = count(1)
+
+    def beside(self, rng: Random) -> Typist:
+        """Another one, who draws from another stream and types nothing that this one types."""
+        other = Typist(rng)
+        other._words, other._days = self._words, self._days
+        return other
 
     def word(self) -> str:
         """Eight letters, never the same twice."""
@@ -182,8 +207,7 @@ class Typist:
             case "details":
                 return f"{word} {self.word()} {self.word()}"
             case "payment_terms_days":
-                self._days += 1
-                return self._days
+                return next(self._days)
             case _:
                 return self.rng.random() < 0.5  # noqa: PLR2004
 

@@ -97,7 +97,7 @@ class Users:
         self.clients = max(self.clients, number + 1)
         units = ["name", *(unit for unit in TYPED[1:] if self.rng.random() < 0.7)]  # noqa: PLR2004
         world = self.worlds[system]
-        fields = self._fields(system, {unit: self.typist.value(unit) for unit in units})
+        fields = self.fields_of(system, {unit: self.typist.value(unit) for unit in units})
         external_id = world.add(**{**fields, **more}, x_note=self.typist.word())
         self.tell(f"{system}: a person types client {number} as {external_id}: {fields} {more or ''}")
         self.oracle.typed_records.add((system, external_id))
@@ -109,7 +109,7 @@ class Users:
         """One to three units get new values."""
         there = self._units(system, external_id)
         units = self.rng.sample(there, min(self.rng.choice((1, 1, 1, 2, 3)), len(there)))
-        self._type(system, external_id, {unit: self.typist.value(unit) for unit in units})
+        self.types(system, external_id, {unit: self.typist.value(unit) for unit in units})
 
     def clear(self, system: str, external_id: str) -> None:
         """A unit is emptied; the name never is."""
@@ -118,7 +118,7 @@ class Users:
         if units:
             unit = self.rng.choice(units)
             empty = dict.fromkeys(ADDRESS) if unit == "address" else None
-            self._type(system, external_id, {unit: empty})
+            self.types(system, external_id, {unit: empty})
 
     def edit_both(self, system: str, external_id: str, *, same: bool) -> None:
         """Two people in two systems type into the same cell, the same value or two different ones."""
@@ -126,11 +126,11 @@ class Users:
         others = [ref for ref in self._refs() if self.oracle.owner[ref] == client and ref[0] != system]
         unit = self.rng.choice(self._units(system, external_id) or ["email"])
         value = self.typist.value(unit)
-        self._type(system, external_id, {unit: value})
+        self.types(system, external_id, {unit: value})
         if others:
             other = self.rng.choice(others)
             if unit in self._units(*other):
-                self._type(*other, {unit: value if same else self.typist.value(unit)})
+                self.types(*other, {unit: value if same else self.typist.value(unit)})
 
     def back(self, system: str, external_id: str) -> None:
         """A unit gets a value again that somebody typed for it before, anywhere."""
@@ -142,7 +142,7 @@ class Users:
             if unit == "address":
                 value = {part: (value or {}).get(part) for part in ADDRESS}
             if unit != "name" or value is not None:
-                self._type(system, external_id, {unit: value})
+                self.types(system, external_id, {unit: value})
 
     def shorten(self, system: str, external_id: str) -> None:
         """The end of a text is taken off; where a system shows a cut one, it is that."""
@@ -156,7 +156,7 @@ class Users:
             text = shown[:-2].strip()
             if cut:
                 self.cut.append((unit, text))
-            self._type(system, external_id, {unit: text})
+            self.types(system, external_id, {unit: text})
 
     def _is_cut(self, system: str, external_id: str, unit: str) -> bool:
         """Whether a record shows less of a text than was typed elsewhere."""
@@ -175,13 +175,13 @@ class Users:
         """An opt-in or an opt-out; not of a record that syncd cannot tell from one that it has just made."""
         if "name" not in self._units(system, external_id):
             return
-        self._type(system, external_id, {"marketing_consent": self.rng.random() < 0.5})  # noqa: PLR2004
+        self.types(system, external_id, {"marketing_consent": self.rng.random() < 0.5})  # noqa: PLR2004
 
     def archive(self, system: str, external_id: str) -> None:
         """A client is archived, or taken back."""
         if parts_held(self.worlds[system].profile, "archived"):
             now = bool(self.worlds[system].record(external_id)["archived"])
-            self._type(system, external_id, {"archived": not now})
+            self.types(system, external_id, {"archived": not now})
 
     def remove(self, system: str, external_id: str) -> None:
         """A record is deleted for ever; never the last one, for an empty list is not believed."""
@@ -240,7 +240,7 @@ class Users:
     def _shown(self, system: str, external_id: str, unit: str) -> Any:
         return self.oracle.shape(system, unit, self.worlds[system].record(external_id))
 
-    def _fields(self, system: str, values: dict[str, Any]) -> dict[str, Any]:
+    def fields_of(self, system: str, values: dict[str, Any]) -> dict[str, Any]:
         """Units as the fields that a system has; an address that it cannot hold in full is typed without the rest."""
         profile = self.worlds[system].profile
         fields: dict[str, Any] = {}
@@ -251,10 +251,10 @@ class Users:
                 fields[unit] = value
         return fields
 
-    def _type(self, system: str, external_id: str, values: dict[str, Any]) -> None:
+    def types(self, system: str, external_id: str, values: dict[str, Any]) -> None:
         """What changes what is shown is an edit; typing again what is there is none."""
         world = self.worlds[system]
-        fields = self._fields(system, values)
+        fields = self.fields_of(system, values)
         if "email" in fields and self._taken(world, external_id, fields["email"]):
             return
         before = world.record(external_id)
