@@ -6,11 +6,11 @@ Each act is one short transaction with its line in the audit trail. What follows
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core import normalize
@@ -82,7 +82,15 @@ class Operator:
                     state = HoldState.DONE
                 case HoldKind.LOSSY:
                     for item in row.items:
-                        self._set(tx, str(item["client"]), str(item["field"]), item["value"], now, f"released {hold}")
+                        self._set(
+                            tx,
+                            str(item["client"]),
+                            str(item["field"]),
+                            item["value"],
+                            now,
+                            f"released {hold}",
+                            row.items,
+                        )
                     state = HoldState.DONE
                 case HoldKind.FIELD:
                     _thaw(tx, row, agree=False)
@@ -130,7 +138,15 @@ class Operator:
                 settled = self._resolve_delete(tx, row, take, now)
             else:
                 chosen = _chosen(tx, row, take, value)
-                self._set(tx, tx.resolve_alias(row.client) or row.client, row.unit, chosen, now, f"resolved {conflict}")
+                self._set(
+                    tx,
+                    tx.resolve_alias(row.client) or row.client,
+                    row.unit,
+                    chosen,
+                    now,
+                    f"resolved {conflict}",
+                    row.candidates,
+                )
                 settled = replace(row, winner=take or "operator", value=chosen)
             key = row.key if row.status is not ConflictStatus.OPEN else f"{row.key}:{row.conflict}"
             settled = replace(settled, status=ConflictStatus.RESOLVED, decided_by=self.actor, key=key)
@@ -248,8 +264,21 @@ class Operator:
         tx.add_audit([AuditRow(now, f"hold_{verb}", self.actor, payload, system=row.system)])
         return ended
 
-    def _set(self, tx: Tx, client: str, unit: str, value: Value, now: datetime, reason: str) -> None:
-        """A person's value for one unit: golden takes it, and what the systems show at this moment is accounted for."""
+    def _set(
+        self,
+        tx: Tx,
+        client: str,
+        unit: str,
+        value: Value,
+        now: datetime,
+        reason: str,
+        told: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """A person's value for one unit: golden takes it, and what the systems show at this moment is accounted for.
+
+        told: what the person was shown, each with its `value`. What came in since and is not decided yet, the person has not seen:
+        it competes with the person's value and is not lost in silence.
+        """
         bundle = tx.bundles([client])[0]
         golden = dict(bundle.client.fields)
         own_links: list[LinkRow] | None = None
@@ -263,7 +292,7 @@ class Operator:
         origins = {name: system for name, system in bundle.client.origins.items() if name != unit}
         after = replace(bundle.client, fields=golden, origins=origins, dirty=True, updated_at=now)
         tx.put_clients([after])
-        tx.put_links(_as_seen(bundle, unit) if own_links is None else own_links)
+        tx.put_links(_as_seen(bundle, unit, [each.get("value") for each in told]) if own_links is None else own_links)
         number = tx.new_ids("g", 1)[0]
         words = f"{reason} by {self.actor}"
         change = ChangeRow(number, None, client, unit, "operator", None, before, value, words, now)
@@ -330,13 +359,15 @@ class Operator:
         return replace(row, winner=take, value=chosen)
 
 
-def _as_seen(bundle: Bundle, unit: str) -> list[LinkRow]:
-    """The links, with what the systems show of a unit at this moment accounted for."""
+def _as_seen(bundle: Bundle, unit: str, told: Sequence[Value]) -> list[LinkRow]:
+    """The links, with what the systems show of a unit at this moment accounted for, but for edits that nobody has decided or seen."""
     links = []
     for link, record in bundle.sides:
         shown = unit_value(record.fields, unit) if record is not None else UNKNOWN
-        if shown is not UNKNOWN:
-            base = replace(link.bases.get(unit, Base()), seen=shown, agreed=UNKNOWN, writes=())
+        base = link.bases.get(unit, Base())
+        fresh = bundle.client.dirty and shown != base.seen and shown not in told
+        if shown is not UNKNOWN and not fresh:
+            base = replace(base, seen=shown, agreed=UNKNOWN, writes=())
             links.append(replace(link, bases={**link.bases, unit: base}))
     return links
 
