@@ -126,6 +126,7 @@ class Life:
         self._folder = tempfile.mkdtemp(prefix="syncd-sim-", dir="/dev/shm") if store == "sqlite" else ""  # noqa: S108
         self._disk = Disk()
         self._gone: set[tuple[str, str]] = set()
+        self._removed: set[tuple[str, str]] = set()
         self._lies: dict[str, Listing] = {}
         self._snapshots: dict[str, tuple[datetime, Snapshot]] = {}
         self._watch()
@@ -303,11 +304,12 @@ class Life:
         for name in self.worlds:
             known = self._gone | released | self.oracle.syncd_removed | self.oracle.absorbed.keys()
             new = [ref for ref in gone - known if ref[0] == name]
-            records = tx.count_records(name) + len(new)
+            removed = [ref for ref in self.oracle.syncd_removed - self._removed if ref[0] == name]
+            records = tx.count_records(name) + len(new) + len(removed)
             if len(new) > limit.count and len(new) > limit.share * records:
                 message = f"{new} were taken for deleted at once, of {records} records; the limit is {limit}"
                 raise Violation(message)
-        self._gone = gone
+        self._gone, self._removed = gone, set(self.oracle.syncd_removed)
 
     def _work(self) -> CycleReport:
         if self.workers == 1:

@@ -368,8 +368,16 @@ class Oracle:
         if form is None or shown is None:
             return bool(form is None and shown is None)
         rest = {part for part, value in shown.items() if value is not None and part not in form}
-        return all(shown.get(part) == value for part, value in form.items()) and (
-            not rest or self._kept(shown, form, rest)
+        return all(
+            shown.get(part) == value or self._spelt(system, part, shown.get(part), value)
+            for part, value in form.items()
+        ) and (not rest or self._kept(shown, form, rest))
+
+    def _spelt(self, system: str, part: str, shown: Value, typed: Value) -> bool:
+        """Whether a part of an address is in the spelling of an earlier address: one that says the same keeps its letters."""
+        return alike(shown) == alike(typed) and any(
+            edit.unit == "address" and (self.form(system, "address", edit.value) or {}).get(part) == shown
+            for edit in self.edits
         )
 
     def _kept(self, shown: Mapping[str, Value], form: Mapping[str, Value], rest: Collection[str]) -> bool:
