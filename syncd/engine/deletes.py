@@ -43,6 +43,9 @@ KINDS = (BrakeKind.DELETES, BrakeKind.UNLINKS)
 WALKS_BACK = 500
 """Walks looked back over for the one in which a deleted record was listed last."""
 
+WHOLE_LIST_MINIMUM_RECORDS = 3
+"""So many records that vanish at once are held, whatever the limit, where nobody is left who was listed beside them."""
+
 _log = log.get("deletes")
 
 
@@ -120,7 +123,8 @@ def _held(
     ids = {row.external_id for row in gone} - released
     new = ids - before
     records = tx.count_records(system) + len(gone)
-    over = scope.policy.brake(kind).stops(len(new), records)
+    replaced = len(new) >= WHOLE_LIST_MINIMUM_RECORDS and _nobody_is_left(tx, system, gone)
+    over = replaced or scope.policy.brake(kind).stops(len(new), records)
     whole = frozenset((ids & before) | (new if over else set()))
     if standing is not None and whole == before:
         return whole
@@ -138,11 +142,19 @@ def _held(
             for external_id in sorted(whole)
         ]
         reason = f"{kind.value}: {len(whole)} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
+        if replaced:
+            reason = f"{kind.value}: none of the {len(whole)} records known before is left in {system}; are the credentials another account's?"
         tx.put_hold(
             HoldRow(tx.new_ids("h", 1)[0], HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}")
         )
         _log.warning("brake_set", system=system, kind=kind.value, records=len(whole))
     return whole
+
+
+def _nobody_is_left(tx: Tx, system: str, gone: Sequence[RecordRow]) -> bool:
+    """Whether every record that a system has now came after these were listed last: then it may be another account's list."""
+    young = tx.recent(system, min(row.seen_at for row in gone))
+    return tx.count_records(system) <= sum(row.state is RecordState.PRESENT for row in young)
 
 
 def _lapse(tx: Tx, system: str, kind: BrakeKind, whole: frozenset[str], scope: Scope) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from syncd.errors import Transient
-from syncd.providers.memory import Call, World, forget, world
+from syncd.providers.memory import EVERYTHING, Call, Profile, World, forget, world
+from syncd.store import HoldKind
 from tests.engine.rig import Rig, make_rig
 
 CLIENT = {"name": "ACME SARL", "email": "a@acme.example", "phone": "+33142685300"}
@@ -75,3 +77,24 @@ def test_a_neighbour_in_the_new_place_is_not_taken_for_the_client(tmp_path: Path
     assert [row.fields["name"] for row in rig.clients()] == ["ACME SARL", "Acmena Zebra"]
     assert rig.worlds["a"].record("1")["name"] == "ACME SARL"
     assert elsewhere.record("1")["name"] == "Acmena Zebra"
+
+
+def test_a_list_of_nobody_but_strangers_ends_no_client(tmp_path: Path) -> None:
+    """Credentials of another account, where the system cannot tell whose they are: its few clients are held, whatever the limit."""
+    names = ("Alpha", "Bravo", "Charlie", "Delta")
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": Profile(capabilities=replace(EVERYTHING, account=False))})
+    for name in names:
+        rig.worlds["a"].add(name=f"{name} SARL", email=f"hello@{name.lower()}.example")
+    rig.settle()
+    for external_id in rig.worlds["b"].ids():
+        rig.worlds["b"].remove(external_id)
+    rig.worlds["b"].add(**STRANGER)
+    for _ in range(4):
+        rig.cycle()
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2", "3", "4")] == [False] * 4
+    (hold,) = rig.holds()
+    assert (hold.kind, len(hold.items)) == (HoldKind.BRAKE, 4)
+    assert "another account" in hold.reason
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2", "3", "4")] == [True] * 4
