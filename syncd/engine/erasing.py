@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from syncd import log
 from syncd.core.correlate import match_keys
-from syncd.core.model import Context
+from syncd.core.model import Action, Context
 from syncd.engine import trail
 from syncd.errors import UsageError
 from syncd.store import AuditRow, Bundle, ClientState, MatchKey, RecordKey, RecordState, WriteState
 from syncd.store.copying import linked_records
 
 if TYPE_CHECKING:
-    from syncd.store import Store, Tx
+    from syncd.store import Store, Tx, WriteRow
 
 KEY: Final = "erasure_key"
 """The key in `meta` of the secret under which erased identifiers are digested."""
@@ -78,7 +78,7 @@ class Erased:
 
 
 def preview(tx: Tx, client: str, context: Context) -> Erased:
-    """What an erasure of a client would come to. UsageError where there is no such client."""
+    """What an erasure of a client would come to. UsageError where there is no such client, or it could come back unknown."""
     survivor = tx.resolve_alias(client)
     if survivor is None:
         message = f"there is no client {client}"
@@ -97,6 +97,7 @@ def preview(tx: Tx, client: str, context: Context) -> Erased:
     held.extend((write.system, None) for write in doubtful if write.external_id is None)
     records = tuple((link.system, link.external_id) for bundle in bundles for link, _ in bundle.sides)
     keys = _keys(bundles, context)
+    _refuse_unknowable(doubtful, keys, context)
     return Erased(
         client=survivor,
         clients=clients,
@@ -105,6 +106,16 @@ def preview(tx: Tx, client: str, context: Context) -> Erased:
         records=records,
         texts=frozenset(_texts(tx, bundles)),
     )
+
+
+def _refuse_unknowable(doubtful: Iterable[WriteRow], keys: Collection[MatchKey], context: Context) -> None:
+    """A record whose creation was never answered must be known again when it shows up, or the client would come back with it."""
+    for write in doubtful:
+        if write.action is Action.CREATE and match_keys(write.fields, context).isdisjoint(keys):
+            message = f"whether {write.system} made the record that {write.write} asked for is not known yet, and no e-mail or number tells it from others"
+            error = UsageError(message)
+            error.next_step = f"`syncd sync` finds out once `create_settle` is over; then erase. `syncd drop {write.write}` where there is no such record."
+            raise error
 
 
 def erase(store: Store, client: str, context: Context, *, actor: str, clock: Callable[[], datetime]) -> Erased:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from syncd.core.model import Timing
 from syncd.engine.erasing import Erased, erase
-from syncd.providers.memory import World
+from syncd.errors import UnknownOutcome, UsageError
+from syncd.providers.memory import Call, World
 from syncd.store import ClientState
 from tests.engine.rig import Rig, make_rig
 from tests.engine.test_trail import assert_complete
@@ -113,3 +117,26 @@ def test_whom_a_merge_swallowed_goes_too(tmp_path: Path) -> None:
     rig.settle()
     assert known(rig) == []
     assert_complete(rig)
+
+
+def test_a_record_that_may_show_up_unknown_is_waited_for(tmp_path: Path) -> None:
+    """A create that was never answered, of somebody without e-mail and number: erased is who is known again, and comes back nowhere."""
+    rig = make_rig(tmp_path, ("a", "b"), timing=Timing(60.0, 0.0, 0.0, 0.0))
+    lost: list[Call] = []
+
+    def lose(call: Call) -> None:
+        if call.action == "create" and not lost:
+            lost.append(call)
+            raise UnknownOutcome("the answer was lost")
+
+    rig.worlds["b"].after.append(lose)
+    rig.worlds["a"].add(name="ACME Europe", phone="+33142685300")
+    rig.cycle()
+    with pytest.raises(UsageError, match="not known yet"):
+        erased(rig)
+    rig.wait(60)
+    rig.settle()
+    erased(rig)
+    rig.settle()
+    assert [row.fields for row in rig.clients()] == [{}]
+    assert [world.ids() for world in rig.worlds.values()] == [["1"], ["1"]]
