@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log
 from syncd.core import normalize
 from syncd.core.children import PREFIX, join_contacts
-from syncd.core.model import UNKNOWN, Context, Maybe, Value, unit_fields, unit_value, units_in
+from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_fields, unit_value, units_in
 from syncd.core.survivorship import CONSENT, GOLDEN, is_empty
 from syncd.engine import trail
 from syncd.engine.decide import GATHERED
@@ -93,6 +93,10 @@ def survive(winner: ClientRow, loser: ClientRow, context: Context) -> Survivorsh
             _take(found, loser, unit, theirs)
         elif not normalize.same(unit, _value(mine), _value(theirs), context.within(winner.fields)):
             found.rivals.append(Rivals(unit, _value(mine), _value(theirs)))
+            for part in set(parts_of(unit)) & loser.fields.keys() - found.fields.keys():
+                found.fields[part] = (
+                    None  # what only the other one knows of its group stands beside no part of this one
+                )
     if isinstance(loser.fields.get(CONTACTS), list):
         joined, found.alike = join_contacts(
             winner.fields.get(CONTACTS, UNKNOWN), loser.fields.get(CONTACTS, UNKNOWN), context

@@ -100,7 +100,8 @@ def _plan_system(
     if draft.client.origins.get("archived", "").startswith(DELETED_IN):
         intent = _after_delete(intent, draft, system, held, record)
     idle = open_write is None or open_write.state in (WriteState.WAITING, WriteState.PARKED)
-    if intent is None and idle and absorbing.is_ready(outcome):
+    ignored = intent is None and outcome.intent is not None
+    if intent is None and idle and (ignored or absorbing.is_ready(outcome)):
         intent = _retire(bundle, draft, wish, system, scope, outcome)
     if intent is not None and link is not None:
         own = draft.links.get((system.name, intent.external_id or ""), link)

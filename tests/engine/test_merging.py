@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from syncd.core.model import FIELDS
+from syncd.core.model import FIELDS, Context
+from syncd.engine.merging import survive
 from syncd.errors import UsageError
-from syncd.providers import Capabilities
+from syncd.providers import ABSENT, Capabilities
 from syncd.providers.memory import EVERY_FIELD, Profile
-from syncd.store import ClientState, ConflictStatus, LinkRow, LinkState, MergeRow, MergeState
+from syncd.store import ClientRow, ClientState, ConflictStatus, LinkRow, LinkState, MergeRow, MergeState
 from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_trail import assert_complete
 
@@ -307,3 +310,57 @@ def test_an_edit_made_while_both_records_are_there_goes_with_its_own(tmp_path: P
     assert values[owners[theirs]][1] == "+33155555555"
     assert values[owners[theirs]][0] is None
     assert_complete(rig)
+
+
+def test_no_part_of_the_other_address_stays_beside_the_one_that_is_kept(tmp_path: Path) -> None:
+    """A record that moves to the winner shows the winner's address whole, also where nobody knew of a part that it had."""
+    short = Profile(specs={**EVERY_FIELD, "address_line2": ABSENT})
+    needs = Profile(objects=lambda golden: None if golden.get("phone") else "needs a phone")
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"a": short, "b": needs})
+    rig.worlds["a"].add(name="ACME Europe", address_line1="1 rue du Nord", postal_code="59000", city="Lille")
+    rig.worlds["b"].add(
+        name="Boulangerie Durand", address_line1="2 quai", address_line2="Bat C", city="Lyon", phone="+33123456789"
+    )
+    rig.settle()
+    assert rig.worlds["b"].ids() == ["1"]
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    shown = rig.worlds["b"].record("1")
+    assert (shown["address_line1"], shown["address_line2"], shown["city"]) == ("1 rue du Nord", None, "Lille")
+    rig.operate().unmerge("c2")
+    rig.settle()
+    shown = rig.worlds["b"].record("1")
+    assert (shown["address_line1"], shown["address_line2"], shown["city"]) == ("2 quai", "Bat C", "Lyon")
+    assert_complete(rig)
+
+
+def test_where_deletes_elsewhere_are_ignored_a_merge_is_finished(tmp_path: Path) -> None:
+    """A client that is archived because of a delete in another system still has one record where such deletes are ignored."""
+    rig = make_rig(tmp_path)
+    ignoring = tuple(replace(each, on_delete="ignore" if each.name == "b" else "archive") for each in rig.systems)
+    rig.change_policy(systems=ignoring)
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Durand")
+    rig.settle()
+    for each in ("1", "2"):
+        rig.worlds["a"].remove(each)
+    rig.worlds["a"].add(name="Somebody Else")
+    for _ in range(3):
+        rig.cycle()
+    assert [row.state for row in rig.clients()[:2]] == [ClientState.ARCHIVED] * 2
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert [row.state for row in merges(rig)] == [MergeState.DONE]
+    found = [link for key, link in links(rig).items() if key[0] == "b" and link.client == "c1"]
+    assert sorted(link.state for link in found) == [LinkState.APART, LinkState.LINKED]
+    assert_complete(rig)
+
+
+def test_an_address_that_is_kept_is_whole() -> None:
+    """A part that only the other client's address has is known to be empty in the merged one, and filled by no record of the other."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    kept = ClientRow("c1", {"address_line1": "1 rue du Nord", "city": "Lille"}, now, now)
+    lost = ClientRow("c2", {"address_line1": "2 quai", "address_line2": "Bat C", "city": "Lyon"}, now, now)
+    found = survive(kept, lost, Context("FR", "fr-FR"))
+    assert found.fields == {"address_line1": "1 rue du Nord", "address_line2": None, "city": "Lille"}
+    assert [each.unit for each in found.rivals] == ["address"]

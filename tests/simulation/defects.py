@@ -225,8 +225,8 @@ DEFECTS = (
     Defect(
         "a delete elsewhere is always a delete here",
         "engine/planning.py",
-        '        case "delete" if system.provider.capabilities.delete',
-        '        case "archive" if system.provider.capabilities.delete',
+        "    if system.deletes and _is_sentenced(draft, system, held, record):",
+        "    if system.provider.capabilities.delete:",
     ),
     Defect(
         "every record is a client of its own",

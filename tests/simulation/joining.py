@@ -173,6 +173,8 @@ class Joiner:
         if len(refs) < 2:  # noqa: PLR2004
             return
         one, other = self.rng.sample(refs, 2)
+        if self.life.worlds[other[0]].record(other[1]).get("registration_number") is not None:
+            return  # by it the record may belong to its client
         number = self._number_of(one)
         if number is None:
             return
