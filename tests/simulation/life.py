@@ -301,8 +301,14 @@ class Life:
             if hold.kind is HoldKind.BRAKE and hold.state in (HoldState.RELEASED, HoldState.DONE, HoldState.REFUSED)
             for item in hold.items
         }
+        replaced = {
+            (item.get("system"), item.get("external_id"))
+            for hold in tx.holds(None)
+            for item in hold.items
+            if item.get("vanished")
+        }
         for name in self.worlds:
-            known = self._gone | released | self.oracle.syncd_removed | self.oracle.absorbed.keys()
+            known = self._gone | released | replaced | self.oracle.syncd_removed | self.oracle.absorbed.keys()
             new = [ref for ref in gone - known if ref[0] == name]
             removed = [ref for ref in self.oracle.syncd_removed - self._removed if ref[0] == name]
             records = tx.count_records(name) + len(new) + len(removed)

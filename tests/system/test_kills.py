@@ -32,12 +32,17 @@ def test_a_process_that_is_killed(launcher: Launcher, tmp_path: Path, name: str)
         stand.close()
 
 
-def test_a_process_that_is_killed_on_postgresql(launcher: Launcher, tmp_path: Path, postgres: str):
+@pytest.mark.parametrize(
+    "name, variant, k", [("creates", "twice", 15), ("merges", "after", 9), ("unmerges", "before", 8)]
+)
+def test_a_process_that_is_killed_on_postgresql(
+    launcher: Launcher, tmp_path: Path, postgres: str, name: str, variant: str, k: int
+):
     """The same on PostgreSQL: a lock of a dead process holds nobody up."""
-    stand = Stand(launcher, SCENARIOS["creates"], tmp_path, postgres)
+    stand = Stand(launcher, SCENARIOS[name], tmp_path, postgres)
     try:
         assert stand.measure() == []
-        assert stand.kill("twice", 15) == (True, [])
+        assert stand.kill(variant, k) == (True, [])
     finally:
         stand.close()
 
