@@ -1,5 +1,6 @@
 """`python -m tests.benchmarks`, which is `make bench`: syncd beside loops by hand, and peers where they are installed.
 
+`python -m tests.benchmarks reading` measures pulls and cycles alone and renews their part of the page.
 `python -m tests.benchmarks matching` measures matching alone and renews its section of the page; see `matching.py`.
 `python -m tests.benchmarks cluster` does the same for workers on one PostgreSQL database; see `cluster.py`.
 `python -m tests.benchmarks paint` does the same for the first paint of the operator's page in Chromium; see `paint.py`.
@@ -113,8 +114,8 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {load}"
 
 
-def main() -> None:
-    """Measure everything, print the table, write the page."""
+def reading() -> str:
+    """The part of the page about reading and deciding, measured now."""
     clients = int(os.environ.get("BENCH_CLIENTS", "20000"))
     page = int(os.environ.get("BENCH_PAGE", "1000"))
     cycle = int(os.environ.get("BENCH_CYCLE", str(clients // 4)))
@@ -127,8 +128,12 @@ def main() -> None:
             if found is not None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}
-    text = page_of(figures, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
-    write(f"{text}\n{matching.section()}\n{cluster.section()}\n{paint.section()}")
+    return page_of(figures, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
+
+
+def others(page: str) -> str:
+    """What of the page was measured by other parts of this command, as it is."""
+    return page[page.index(f"\n{matching.TITLE}\n") :]
 
 
 def write(text: str) -> None:
@@ -141,7 +146,9 @@ if sys.argv[1:] == ["matching"]:
     write(matching.renewed(PAGE.read_text(encoding="utf-8"), matching.section()))
 elif sys.argv[1:] == ["cluster"]:
     write(cluster.renewed(PAGE.read_text(encoding="utf-8"), cluster.section()))
+elif sys.argv[1:] == ["reading"]:
+    write(reading() + others(PAGE.read_text(encoding="utf-8")))
 elif sys.argv[1:] == ["paint"]:
     write(paint.renewed(PAGE.read_text(encoding="utf-8"), paint.section()))
 else:
-    main()
+    write(f"{reading()}\n{matching.section()}\n{cluster.section()}\n{paint.section()}")
