@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from syncd.providers import ABSENT
 from syncd.providers.memory import EVERY_FIELD, Profile
-from syncd.store import ClientState, ConflictKind
+from syncd.store import ClientState, ConflictKind, HoldKind, HoldState
 from tests.engine.rig import make_rig
 
 
@@ -39,3 +41,24 @@ def test_an_edit_of_a_later_cycle_stands_against_a_delete(tmp_path: Path) -> Non
         rig.cycle()
     assert len([row for row in rig.conflicts() if row.kind is ConflictKind.DELETE]) == 1
     assert {client.state for client in rig.clients()} == {ClientState.ACTIVE}
+
+
+@pytest.mark.parametrize("answer, in_a", [("release", ["2"]), ("refuse", ["2", "3"])])
+def test_whether_a_deleted_client_is_meant_is_still_asked(tmp_path: Path, answer: str, in_a: list[str]) -> None:
+    """A client that may be one that was just deleted is not created there again before a person has said that it is another one."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.worlds["a"].add(name="Maison Durand Paris", postal_code="75001", city="Paris", country="FR")
+    rig.worlds["a"].add(name="Somebody else", email="else@else.example")
+    rig.worlds["b"].add(name="Durand Maison", postal_code="75001", city="Paris", country="FR")
+    rig.settle()
+    rig.worlds["a"].remove("1")
+    for _ in range(3):
+        rig.cycle()
+    [hold] = rig.holds()
+    assert (hold.kind, hold.state) == (HoldKind.LINK, HoldState.OPEN)
+    assert rig.worlds["a"].ids() == ["2"]
+    getattr(rig.operate(), answer)(hold.hold)
+    for _ in range(3):
+        rig.cycle()
+    assert rig.worlds["a"].ids() == in_a
+    assert rig.worlds["b"].record("1")["archived"] is False
