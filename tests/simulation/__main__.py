@@ -25,9 +25,11 @@ def silence() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def one(seed: int, store: str = "ledger", workers: int = 1) -> tuple[int, str | None, Counter[str]]:
+def one(
+    seed: int, store: str = "ledger", workers: int = 1, joins: bool | None = None
+) -> tuple[int, str | None, Counter[str]]:
     """Live one seed: what was violated, if anything, and some figures."""
-    life = Life(make_plan(seed), store=store, workers=workers)
+    life = Life(make_plan(seed, joins=joins), store=store, workers=workers)
     found: str | None = None
     try:
         life.run()
@@ -108,13 +110,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("jobs", type=int, nargs="?", default=0, help="processes; 0: one per core")
     parser.add_argument("--store", choices=("ledger", "sqlite"), default="ledger", help="in memory, or the real one")
     parser.add_argument("--workers", type=int, default=1, help="processes that share each tenant, as in a cluster")
+    joins = {"action": argparse.BooleanOptionalAction, "default": None}
+    parser.add_argument(
+        "--joins", help="people say who is one client in each life, or in none; else in every third", **joins
+    )
     parser.add_argument("--until-failure", action="store_true", help="stop at the first violation")
     asked = parser.parse_args(arguments)
     jobs = asked.jobs or os.cpu_count() or 1
     began = time.monotonic()
     figures: Counter[str] = Counter()
     failed: list[int] = []
-    live = functools.partial(one, store=asked.store, workers=asked.workers)
+    live = functools.partial(one, store=asked.store, workers=asked.workers, joins=asked.joins)
     with multiprocessing.Pool(jobs, initializer=silence) as pool:
         for seed, found, counted in pool.imap_unordered(live, range(asked.start, asked.start + asked.seeds), 4):
             figures += counted

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from random import Random
 
@@ -71,8 +72,8 @@ class Plan:
         return trouble in self.troubles
 
 
-def make_plan(seed: int) -> Plan:
-    """The plan of a seed."""
+def make_plan(seed: int, *, joins: bool | None = None) -> Plan:
+    """The plan of a seed. joins: whether people say who is one client; where nothing is said, in every third life."""
     rng = Random(f"plan {seed}")  # noqa: S311 - it has to be repeatable
     names = NAMES[: rng.choice((2, 3, 3, 3, 4))]
     kinds = list(CHARACTERS)
@@ -100,7 +101,8 @@ def make_plan(seed: int) -> Plan:
         timing=timing,
         digest="0",
     )
-    return _joined(
+    joined = _joined if joins is None else partial(_joined, share=float(joins))
+    return joined(
         _purged(
             Plan(
                 seed=seed,
@@ -118,10 +120,10 @@ def make_plan(seed: int) -> Plan:
     )
 
 
-def _joined(plan: Plan) -> Plan:
-    """In every third life people say who is one client."""
+def _joined(plan: Plan, share: float = JOINS_SHARE) -> Plan:
+    """In a share of the lives people say who is one client."""
     rng = Random(f"{plan.seed}/merges")  # noqa: S311
-    if rng.random() >= JOINS_SHARE:
+    if rng.random() >= share:
         return plan
     joins = frozenset(each for each in JOINS if rng.random() < 0.6) or frozenset({"by_hand"})  # noqa: PLR2004
     return calm(plan, joins=joins, policy=replace(plan.policy, merges=rng.choice(("propose", "auto"))))
