@@ -31,9 +31,10 @@ class Street:
     number_first: bool = False
 
     def text(self) -> str | None:
-        """The parts as one line, or None where all are empty."""
-        number = "/".join(part for part in (self.number, self.local) if part)
-        ordered = (number, self.street) if self.number_first else (self.street, number)
+        """The parts as one line, or None where all are empty; blanks are nothing."""
+        street, number, local = ((part or "").strip() for part in (self.street, self.number, self.local))
+        number = "/".join(part for part in (number, local) if part)
+        ordered = (number, street) if self.number_first else (street, number)
         return " ".join(part for part in ordered if part) or None
 
 
