@@ -281,10 +281,17 @@ class Life:
                     raise Violation(message)
         asked = [hold for hold in holds if hold.kind is HoldKind.LOSSY]
         for unit, text in self.users.cut:
+            if self._typed_in_full(unit, text):
+                continue
             owners = [row.client for row in tx.clients() if row.fields.get(unit) == text]
             if owners and not any(hold.items[0]["field"] == unit and text in str(hold.items) for hold in asked):
                 message = f"{unit} of {owners} became {text!r}, the shortened form of a text that its system had cut"
                 raise Violation(message)
+
+    def _typed_in_full(self, unit: str, text: str) -> bool:
+        """Whether somebody meant a short text: typed it where nothing is cut."""
+        edits = [edit for edit in self.oracle.edits if (edit.unit, edit.value) == (unit, text)]
+        return any(self.plan.characters.get(edit.system) != "cutting" for edit in edits)
 
     def _judge_deletes(self, tx: Any) -> None:
         """No more records are taken for deleted at once than the brake lets through, or a person released."""

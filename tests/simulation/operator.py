@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd.core.model import UNKNOWN, unit_value
 from syncd.engine.operate import Operator
+from syncd.errors import UsageError
 from syncd.store import ConflictKind, ConflictStatus, HoldKind, HoldState, WriteState
 from tests.simulation.oracle import plain
 
@@ -90,7 +91,12 @@ class Person:
             return
         if not release and row.kind in (HoldKind.BRAKE, HoldKind.LOSSY, HoldKind.FIELD):
             self._note_refused(row)
-        self._operate("release" if release else "refuse", row.hold)
+        try:
+            self._operate("release" if release else "refuse", row.hold)
+        except (
+            UsageError
+        ) as error:  # one of the two clients is so new that nothing is decided about it: the person asks again later
+            self.life.tell(f"refused: {error}")
         if not release and row.kind in (HoldKind.BRAKE, HoldKind.LOSSY):
             for item in row.items:
                 client = self.whose(str(item["client"])) if item.get("client") else None

@@ -386,9 +386,17 @@ class Oracle:
         return any(
             edit.unit == "address"
             and isinstance(edit.value, Mapping)
-            and all(alike(edit.value.get(part)) == alike(shown.get(part)) for part in [*core, *rest])
+            and all(
+                alike(edit.value.get(part)) in (alike(shown.get(part)), alike(self._there(edit, shown).get(part)))
+                for part in [*core, *rest]
+            )
             for edit in self.edits
         )
+
+    def _there(self, edit: Edit, shown: Mapping[str, Value]) -> Mapping[str, Value]:
+        """An address as the system of an edit would show it."""
+        form = self.form(edit.system, "address", shown) if edit.system in self.facts.profiles else None
+        return form if isinstance(form, Mapping) else {}
 
     def syncd_updated(
         self,
