@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from syncd import __version__
 from syncd.engine.systems import digest
@@ -37,9 +37,11 @@ class Recollection:
 
     def pages(self, *, afresh: bool) -> Iterator[Page]:
         """The pages of a walk, without reading those that are the same again. afresh: read all of them nevertheless."""
-        if afresh or not self._system.provider.capabilities.recall:
-            return self._system.provider.pull()
-        return cast("Recalls", self._system.provider).pull(self._recall)
+        provider = self._system.provider
+        if afresh or not provider.capabilities.recall:
+            return provider.pull()
+        recalling: Recalls = provider  # type: ignore[assignment]  # what the capability says
+        return recalling.pull(self._recall)
 
     def _recall(self, number: int, found: str) -> Known | None:
         """What is known of a page; it is thereby noted as seen. None where its records or its proof may be others."""
