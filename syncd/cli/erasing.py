@@ -72,7 +72,7 @@ def _clear_files(service: ServiceConfig, tenant: str, done: Erased) -> tuple[lis
     plans: list[Path] = []
     others: list[Path] = []
     for path in _files(service):
-        if _holds(path, done.texts):
+        if not _is_store(path) and _holds(path, done.texts):
             if _is_plan(path):
                 path.unlink(missing_ok=True)
                 plans.append(path)
@@ -89,6 +89,15 @@ def _files(service: ServiceConfig) -> Iterator[Path]:
     for folder in sorted(folders):
         if not any(other in folder.parents for other in folders):
             yield from sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _is_store(path: Path) -> bool:
+    """Whether a file is a tenant's database at work: NAME.db, with its -wal and -shm, beside NAME.lock.
+
+    The store has no row of the client any more. A text that still stands in it, such as a first name, is another client's.
+    """
+    name, dot, ending = path.name.rpartition(".")
+    return bool(dot) and ending in {"db", "db-wal", "db-shm"} and path.with_name(f"{name}.lock").exists()
 
 
 def _holds(path: Path, texts: Collection[str]) -> bool:

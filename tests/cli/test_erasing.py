@@ -73,3 +73,15 @@ def test_a_copy_that_still_names_the_client_is_told(lived: Place) -> None:
     shown = lived.run("erase", "c1", "--yes", exit_code=1).stdout
     assert "old.copy" in shown
     assert "still in books: 1" in shown
+
+
+def test_a_text_of_another_client_does_not_ask_for_the_database(place: Place) -> None:
+    """The database where another client has the same phone number is not named as a file to delete; a copy of it is."""
+    place.tenant()
+    place.world("books").add(name="Ada Quill", email="ada@quill.example", phone="+33142685300")
+    place.world("crm").add(name="Zebulon Werner", email="zw@werner.example", phone="+33142685300")
+    place.run("sync", "--until-quiet")
+    (place.root / "state" / "acme-old.db").write_bytes((place.root / "state" / "acme.db").read_bytes())
+    document = place.json("erase", "c1", "--yes", exit_code=1)
+    assert [Path(path).name for path in document["files"]] == ["acme-old.db"]
+    assert b"+33142685300" in (place.root / "state" / "acme.db").read_bytes()
