@@ -17,6 +17,8 @@ from syncd.log.reading import LEVELS, Filter, lines, moment, parsed
 
 _TOLD_APART: Final = frozenset({"at", "level", "event", "logger", "tenant", "system", "frames"})
 
+_BELOW_COLUMNS: Final = output.WIDTH_COLUMNS - 4
+
 
 @click.command("log")
 @click.option("--system", metavar="NAME", help="Only lines about this system.")
@@ -59,7 +61,11 @@ def log_command(
         if line is None:
             broken += 1
         elif wanted.wants(line):
-            click.echo(text.rstrip("\n") if call.json else one_line(line, _width()))
+            if call.json:
+                click.echo(text.rstrip("\n"))
+            else:
+                for piece in output.wrapped(in_words(line), max(output.WIDTH_COLUMNS, output.console().width)):
+                    click.echo(piece)
     if broken:
         output.note(
             f"{output.counted(broken, 'line')} could not be read as JSON and {'is' if broken == 1 else 'are'} left out"
@@ -79,20 +85,20 @@ def _since(text: str) -> datetime:
         raise usage(fault=fault, step="Write 30m, 2h, 1d, or 2026-11-21T08:00 (UTC).") from None
 
 
-def _width() -> int:
-    return max(output.WIDTH_COLUMNS, output.console().width)
-
-
-def one_line(line: dict[str, Any], width: int) -> str:
-    """A line for people, of at most `width` columns: time, level, where, event, and the rest as key=value."""
+def in_words(line: dict[str, Any]) -> str:
+    """A line for people: time, level, where, event, and the rest as key=value; a value alone as wide as the screen is cut."""
     at = str(line.get("at", ""))[:19].replace("T", " ")
     where = "/".join(str(line[key]) for key in ("tenant", "system") if line.get(key))
-    rest = " ".join(
-        f"{key}={_brief(value)}" for key, value in line.items() if key not in _TOLD_APART and value is not None
+    rest = (
+        _cut(f"{key}={_brief(value)}") for key, value in line.items() if key not in _TOLD_APART and value is not None
     )
-    parts = (at, f"{line.get('level', '')!s:7}", where, str(line.get("event", "")), rest)
-    text = output.plain(" ".join(part for part in parts if part).rstrip())
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+    parts = (at, f"{line.get('level', '')!s:7}", where, str(line.get("event", "")), *rest)
+    return output.plain(" ".join(part for part in parts if part))
+
+
+def _cut(text: str) -> str:
+    """What fits into an indented line below; a text with blanks is broken there instead."""
+    return text if " " in text or len(text) <= _BELOW_COLUMNS else f"{text[: _BELOW_COLUMNS - 3]}..."
 
 
 def _brief(value: object) -> str:

@@ -63,13 +63,25 @@ def test_filters(logged: Place, words: list[str], found: list[str]) -> None:
     assert events(logged, *words) == found
 
 
-def test_one_line_each(logged: Place) -> None:
-    """In text each line fits into 100 columns and names time, level, tenant and event."""
+def test_lines_for_people(logged: Place) -> None:
+    """In text each line fits into 100 columns and names time, level, tenant and event; one endless word is cut."""
     lines = logged.run("log").stdout.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert lines[3].startswith("    cause=xxx")
     assert all(len(text) <= 100 for text in lines)
     assert lines[1].startswith("2025-11-20 08:00:00 info")
     assert "acme/crm write_done" in lines[1]
+
+
+def test_what_is_long_goes_on_below(logged: Place) -> None:
+    """A line of more than 100 columns is told whole, indented below: the id of its write is never cut off."""
+    line = {"at": "2025-11-21T08:00:00Z", "level": "info", "event": "write_sending", "tenant": "acme", "system": "crm"}
+    line |= {"fields": "address_line1,city,country,currency,name,postal_code,registration_number", "write": "w12"}
+    with (logged.root / "state" / "log" / "syncd.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(line) + "\n")
+    told = logged.run("log", "--event", "write_sending").stdout.splitlines()
+    assert [len(text) <= 100 for text in told] == [True, True]
+    assert told[1] == f"    fields={line['fields']} write=w12"
 
 
 def test_wrong_words(logged: Place) -> None:
