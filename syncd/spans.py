@@ -181,7 +181,7 @@ def begin(endpoint: str = "") -> bool:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - both of the extra
     except ImportError:
-        _log.warning("spans_off", reason="the extra is not installed: pip install 'syncd[otel]'")
+        _log.warning("spans_off", reason="the extra is not installed: pip install '.[otel]' in the checkout")
         return False
     exporter: SpanExporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces" if endpoint else None)
     collect(BatchSpanProcessor(exporter))

@@ -288,6 +288,8 @@ def plan(call: Call, out: Path | None) -> int:
         output.document(document)
     else:
         _show_plan(document)
+        if out is not None:
+            output.say(f"written to {out}; `syncd apply {out}` sends exactly this within 24 hours")
     return found.exit(WOULD_WRITE if document["writes"] else DONE)
 
 

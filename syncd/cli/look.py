@@ -100,9 +100,7 @@ def _show_client(document: Mapping[str, Any]) -> None:
             else f"{side['state']}, record {side['record_state']}"
         )
         reason = f": {side['reason']}" if side["reason"] else ""
-        output.say(
-            f"  {side['system']} {side['external_id']}: {state}, matched by {side['matched_by'] or 'itself'}{reason}"
-        )
+        output.say(f"  {side['system']} {side['external_id']}: {state}, {output.matched(side['matched_by'])}{reason}")
     for row in document["standings"]:
         reason = f": {row['reason']}" if row["reason"] else ""
         output.say(f"  {row['system']}: {row['state']}{' (drift)' if row['drift'] else ''}{reason}")

@@ -97,8 +97,8 @@ def _show_explained(rows: Iterable[Mapping[str, Any]]) -> None:
         score = "alone" if row["score"] is None else f"score {row['score']}"
         beside = f" with {row['with']['system']} {row['with']['external_id']}" if row["with"] else ""
         output.say(
-            f"{row['client']}  {row['tenant']}/{row['system']} {row['external_id']}  {row['state']}, matched by "
-            f"{row['matched_by'] or 'itself'}; {score}{beside}"
+            f"{row['client']}  {row['tenant']}/{row['system']} {row['external_id']}  {row['state']}, "
+            f"{output.matched(row['matched_by'])}; {score}{beside}"
         )
         show_evidence(row["evidence"], output.say)
 
@@ -217,7 +217,7 @@ def _show_report(document: Mapping[str, Any]) -> None:
 def calibrate(call: Call) -> int:
     r"""Propose weights for matching, estimated from the tenant's own records; changes nothing.
 
-    Offline, from the mirror alone. Needs Splink: `pip install 'syncd[calibrate]'`. Prints a section for the tenant's file.
+    Offline, from the mirror alone. Needs Splink: `pip install '.[calibrate]'` in the checkout. Prints a section for the tenant's file.
 
     \b
     Example: syncd calibrate --tenant acme

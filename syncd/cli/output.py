@@ -156,6 +156,13 @@ def _cell(value: object) -> Text:
     return Text(text, style=_COLOURS.get(text, ""))
 
 
+def matched(by: str | None) -> str:
+    """How a record came to its client, in words; `by` is `matched_by` of the documents."""
+    return {"new": "the first record of this client", "created by syncd": "created by syncd"}.get(
+        by or "", f"matched by {by or 'itself'}"
+    )
+
+
 def shown(value: object) -> str:
     """A value in words: times to the second in UTC, groups and lists in one line, "(empty)" for what is known to be empty."""
     match value:

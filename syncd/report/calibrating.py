@@ -106,7 +106,9 @@ def _model(systems: Mapping[str, Mapping[str, list[str | None]]]) -> dict[str, A
         from splink import DuckDBAPI, Linker, SettingsCreator, block_on  # noqa: PLC0415
     except ImportError as missing:
         error = UsageError("calibrating needs Splink, which is not installed")
-        error.next_step = "Install it with `pip install 'syncd[calibrate]'`; nothing else of syncd needs it."
+        error.next_step = (
+            "Install it with `pip install '.[calibrate]'` in the checkout; nothing else of syncd needs it."
+        )
         raise error from missing
     settings = SettingsCreator(
         link_type="link_only",
