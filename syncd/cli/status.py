@@ -258,7 +258,8 @@ def show_conflict(row: Mapping[str, Any]) -> None:
     if row["status"] == "resolved" and row["winner"] not in {candidate["system"] for candidate in row["candidates"]}:
         output.say(f"  * {row['winner'] or 'typed':14} {output.shown(row['value'])}")
     if row["reason"]:
-        output.say(f"    {row['reason']}; logged {output.shown(row['logged_at'])}")
+        before = "before that: " if row["status"] == "resolved" else ""
+        output.say(f"    {before}{row['reason']}; logged {output.shown(row['logged_at'])}")
 
 
 @click.command()

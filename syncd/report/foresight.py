@@ -8,6 +8,7 @@ from typing import Final
 from syncd.core import normalize
 from syncd.core.model import Policy, Rule
 from syncd.core.survivorship import Candidate, choose
+from syncd.engine.merging import RULE as MERGED
 from syncd.report.rows import Document, plain
 from syncd.store import ConflictKind, ConflictRow, ConflictStatus, Store
 
@@ -22,7 +23,11 @@ def foresee(store: Store, policy: Policy, unit: str) -> Document:
     false for the rule `newest`, which goes by times of the systems that the conflict does not keep.
     """
     with store.reading() as tx:
-        rows = [row for row in tx.conflicts() if row.unit == unit and row.kind is not ConflictKind.DELETE][-LOOKED_AT:]
+        rows = [
+            row
+            for row in tx.conflicts()
+            if row.unit == unit and row.kind is not ConflictKind.DELETE and row.rule != MERGED
+        ][-LOOKED_AT:]
         origins = {bundle.client.client: bundle.client.origins for bundle in tx.bundles({row.client for row in rows})}
     judged = [_judged(row, policy, origins.get(row.client, {}).get(unit)) for row in reversed(rows)]
     return {

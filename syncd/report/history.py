@@ -89,13 +89,14 @@ def _is_known(value: Maybe) -> bool:
 
 def _of_conflict(tenant: str, row: ConflictRow) -> Iterator[Document]:
     sides = ", ".join(str(candidate["system"]) for candidate in row.candidates)
-    decided = "a person decides" if row.status is ConflictStatus.OPEN else f"{row.winner or 'no value'} was taken"
+    taken = f"{row.winner or 'no value'} was taken"
+    decided = {ConflictStatus.OPEN: "a person decides", ConflictStatus.RESOLVED: f"in the end {taken}"}
     yield _event(
         row.logged_at,
         "conflict",
         row.conflict,
         row.client,
-        f"{row.unit} differs between {sides} (rule {row.rule}): {decided}",
+        f"{row.unit} differs between {sides} (rule {row.rule}): {decided.get(row.status, taken)}",
         cycle=row.cycle,
         by=row.decided_by or None,
         field=row.unit,

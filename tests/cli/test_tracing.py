@@ -103,6 +103,14 @@ def test_history_is_one_time_line(synced: Place) -> None:
     assert "no client" in synced.run("history", "c99", exit_code=2).stderr
 
 
+def test_a_resolved_conflict_does_not_claim_the_rule_for_the_person(synced: Place) -> None:
+    """After a person took what the rule had not, the time line says "in the end", and the rule's reason is told as what was before."""
+    synced.run("resolve", "k1", "--take", "crm")
+    told = [event["what"] for event in synced.json("history", "c1")["events"] if event["kind"] == "conflict"]
+    assert [text.partition("): ")[2] for text in told] == ["in the end crm was taken"]
+    assert "    before that: " in synced.run("conflicts", "--client", "c1").stdout
+
+
 def test_history_goes_on_after_a_merge(place: Place) -> None:
     """The time line of a client has that of the one that was merged into it, by whichever id it is asked for."""
     place.tenant()
