@@ -121,7 +121,7 @@ def test_a_conflict_shows_every_side_with_its_base(store: Store) -> None:
 
 
 def test_what_a_rule_would_decide(place: Place, store: Store) -> None:
-    """Open conflicts are told with the winner that the rule would name, or that a person is asked; decided ones too."""
+    """Open conflicts are told with the winner that the rule would name, or that a person is asked; decided ones too, but not what a merge kept."""
     policy = load(place.folder).tenants[0].policy
     for rule, order, winner in (
         (Rule.ORDER, ("crm",), "crm"),
@@ -136,6 +136,11 @@ def test_what_a_rule_would_decide(place: Place, store: Store) -> None:
     told = foresee(store, replace(policy, fields={"phone": FieldPolicy(Rule.ORDER, ("books",))}), "phone")
     assert {(row["was"], row["winner"], row["changed"]) for row in told["decided"]} == {("crm", "books", True)}
     assert foresee(store, replace(policy, fields={"phone": FieldPolicy(Rule.NEWEST)}), "phone")["certain"] is False
+    with store.hold_lock(), store.writing() as tx:
+        row = next(each for each in tx.conflicts() if each.unit == "phone")
+        tx.put_conflict(replace(row, rule="merge"))
+    told = foresee(store, policy, "phone")
+    assert row.conflict not in {each["conflict"] for each in told["open"] + told["decided"]}
 
 
 def test_the_map_says_what_may_flow(tmp_path: Path) -> None:
