@@ -35,7 +35,7 @@ def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
     """Carry out the open proposals that need no person. Returns how many merges were made, and how many holds were opened."""
     if scope.policy.merges != "auto" or scope.frozen is not None:
         return 0, 0
-    undone = {frozenset((row.winner, *row.losers)) for row in tx.merges(MergeState.UNDONE)}
+    undone = _taken_back(tx)
     found: dict[str, list[tuple[HoldRow, list[str]]]] = {}
     for hold in tx.holds(HoldState.OPEN):
         if hold.kind not in (HoldKind.LINK, HoldKind.MERGE) or len(hold.items) < 2:  # noqa: PLR2004 - one record: a system's refusal
@@ -53,6 +53,15 @@ def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
         else:
             made += sum(_carry_out(tx, hold, clients, scope) for hold, clients in sets)
     return made, opened
+
+
+def _taken_back(tx: Tx) -> set[frozenset[str | None]]:
+    """The pairs of clients that a person took apart again, as they are called now: one of them may have been merged since."""
+    return {
+        frozenset((tx.resolve_alias(row.winner), tx.resolve_alias(loser)))
+        for row in tx.merges(MergeState.UNDONE)
+        for loser in row.losers
+    }
 
 
 def ranked(tx: Tx, hold: HoldRow) -> list[str]:

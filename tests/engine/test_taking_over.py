@@ -155,6 +155,27 @@ def test_a_merge_taken_back_is_not_made_again_by_itself(tmp_path: Path) -> None:
     assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2")] == [False, False]
 
 
+def test_a_merge_taken_back_is_not_made_again_with_the_survivor_of_another(tmp_path: Path) -> None:
+    """The one client went into a third one since: what was taken apart is not joined by that way."""
+    rig = make_rig(tmp_path, ("a", "b"), merges="auto")
+    rig.worlds["a"].add(name="Boulangerie Durand", vat_number=FIRST)
+    rig.worlds["a"].add(name="Maison Petit", email="petit@petit.example")
+    rig.worlds["a"].add(name="Garage Blanc", email="blanc@blanc.example")
+    rig.settle()
+    operator = rig.operate()
+    operator.merge("c2", "c3")
+    rig.settle()
+    operator.unmerge("c3")
+    rig.settle()
+    operator.merge("c1", "c2")
+    rig.settle()
+    rig.worlds["a"].edit("3", vat_number=FIRST)
+    rig.settle()
+    rig.cycle()
+    assert [row.merged_into for row in rig.clients()] == [None, "c1", None]
+    assert [each.kind for each in rig.holds()] == [HoldKind.MERGE]
+
+
 def test_a_number_typed_later_makes_a_proposal(tmp_path: Path) -> None:
     """Two known clients that come to have one number are proposed, once; without a person only where the tenant says so."""
     for merges_are, merged in (("propose", None), ("auto", "c1")):
