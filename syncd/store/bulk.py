@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
@@ -31,7 +30,7 @@ def copy_rows(connection: Connection, table: Table, names: Sequence[str], rows: 
         with driver.cursor() as cursor, cursor.copy(f"COPY {incoming} ({', '.join(columns)}) FROM STDIN") as copy:
             for row in last.values():
                 copy.write_row(row)
-    except psycopg.Error as error:
+    except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(None, None, error) from None
     connection.exec_driver_sql(_put(quote(table.name), incoming, [quote(key) for key in keys], columns))
     connection.exec_driver_sql(f"TRUNCATE {incoming}")
