@@ -220,8 +220,8 @@ def _hold_doubts(tx: Tx, doubts: Iterable[_Doubt], clients: Mapping[Ref, str], s
 def settle_proposals(tx: Tx, scope: Scope) -> None:
     """Proposals whose records are gone, or came to belong to one client, need no decision any more.
 
-    Where one of two systems has deleted its record, it is still to be decided whether the other record is that deleted client: if it
-    is, it is not created again. Of two records in one system, the delete was the answer.
+    Where one of two systems has deleted its record, or a merge has set it apart, it is still to be decided whether the other record is
+    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer.
     """
     for hold in tx.holds(HoldState.OPEN):
         if hold.kind not in (HoldKind.LINK, HoldKind.MERGE):
@@ -234,11 +234,7 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
             link.client
             for link in links
             if link is not None
-            and (
-                link.state is LinkState.LINKED
-                or (lives and link.state is LinkState.GONE)
-                or (link.system, link.external_id) in vanished
-            )
+            and (lives or link.state is LinkState.LINKED or (link.system, link.external_id) in vanished)
         }
         owners |= {str(item["client"]) for item in hold.items if item.get("client") and len(hold.items) == 1}
         back = any(item.get(RETIRED) and _is_in_use(tx, item) for item in hold.items)

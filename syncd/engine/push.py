@@ -29,7 +29,7 @@ from syncd.core.model import (
     unit_value,
     units_in,
 )
-from syncd.engine import children, trail
+from syncd.engine import children, merging, trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
 from syncd.engine.observe import SENT, created_memory, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
@@ -448,6 +448,12 @@ def _taken(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, said: Mapping[st
     link = tx.link(row.system, error.existing_id)
     if link is not None and link.client == row.client:
         step = f"Remove record {error.existing_id} there, which is the same client's, then send this again (`syncd retry`)."
+        return replace(row, state=WriteState.PARKED, error={**said, "next": step})
+    if link is not None and merging.parted(tx, *tx.bundles([row.client, link.client])):
+        step = (
+            f"Record {error.existing_id} there is client {link.client}'s, which is kept apart from {row.client}: give one of them another "
+            "value, then send this again (`syncd retry`)."
+        )
         return replace(row, state=WriteState.PARKED, error={**said, "next": step})
     is_asked = _propose_link(tx, lane, row, error, now)
     if is_asked and row.action is Action.CREATE:

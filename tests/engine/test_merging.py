@@ -13,7 +13,7 @@ from syncd.engine.merging import survive
 from syncd.errors import UsageError
 from syncd.providers import ABSENT, Capabilities
 from syncd.providers.memory import EVERY_FIELD, Profile
-from syncd.store import ClientRow, ClientState, ConflictStatus, LinkRow, LinkState, MergeRow, MergeState
+from syncd.store import ClientRow, ClientState, ConflictStatus, LinkRow, LinkState, MergeRow, MergeState, WriteState
 from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_trail import assert_complete
 
@@ -364,3 +364,19 @@ def test_an_address_that_is_kept_is_whole() -> None:
     found = survive(kept, lost, Context("FR", "fr-FR"))
     assert found.fields == {"address_line1": "1 rue du Nord", "address_line2": None, "city": "Lille"}
     assert [each.unit for each in found.rivals] == ["address"]
+
+
+def test_who_is_kept_apart_is_not_created_again_and_again_where_a_value_is_taken(tmp_path: Path) -> None:
+    """Two clients that a person keeps apart have one e-mail, and a system takes it once: the second create waits for that person."""
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": Profile(unique=frozenset({"email"}))})
+    for name in ("Boulangerie Durand", "Garage Petit"):
+        rig.worlds["a"].add(name=name, email="office@shared.example")
+    rig.cycle()
+    rig.operate().apart("c1", "c2")
+    for _ in range(4):
+        rig.cycle()
+    assert len(rig.worlds["b"].ids()) == 1
+    [parked] = rig.writes(WriteState.PARKED)
+    assert "kept apart" in parked.error["next"]
+    assert rig.holds() == []
+    assert writes(rig.cycle()) == 0

@@ -85,6 +85,7 @@ class Life:
         self.points = 0
         self.calls = 0
         self.cycle_number = 0
+        self._cycle_began = self.now
         self.troubled = True
         self.events: list[str] = []
         self.late: list[tuple[datetime, str, Callable[[], None]]] = []
@@ -245,6 +246,7 @@ class Life:
     def cycle(self) -> CycleReport | None:
         """One cycle, with as many starts as it takes. None: syncd died and its successor did not finish a cycle."""
         self.cycle_number += 1
+        self._cycle_began = self.now
         self.tell(f"== cycle {self.cycle_number}")
         self.joiner.cycle_begins()
         while True:
@@ -542,14 +544,14 @@ class Life:
         self.oracle.syncd_created(name, external_id, raw, self.joiner.creating(name, raw))
 
     def _judge_create(self, name: str) -> None:
-        """Nothing is made for a client of which a person has yet to say whether it is another one."""
+        """Nothing is made for a client of which a person has yet to say whether it is another one, and was asked before the cycle."""
         if self.engine is None or self.oracle.late:
             return
         with self.engine.store.reading() as tx:
             doubtful = {
                 item.get("client")
                 for hold in tx.holds(HoldState.OPEN)
-                if hold.kind in (HoldKind.LINK, HoldKind.MERGE)
+                if hold.kind in (HoldKind.LINK, HoldKind.MERGE) and hold.since < self._cycle_began
                 for item in hold.items
             }
             made = [row.client for row in tx.writes([WriteState.SENDING], system=name) if row.action is Action.CREATE]
