@@ -146,6 +146,7 @@ class Joiner:
         life = self.life
         refs = self._known() if life.cycle_number else list(life.oracle.owner)
         refs = [ref for ref in refs if "email" not in life.worlds[ref[0]].profile.unique]
+        refs = [ref for ref in refs if ref[1] in life.worlds[ref[0]].ids()]
         if not refs:
             return
         ref = self.rng.choice(refs)

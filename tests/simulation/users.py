@@ -210,6 +210,9 @@ class Users:
         self.tell(f"{system}: {external_id} is poisoned")
 
     def _cure(self, ref: tuple[str, str]) -> None:
+        if ref[1] not in self.worlds[ref[0]].ids():  # merged away inside its system
+            self.poisoned.discard(ref)
+            return
         self.worlds[ref[0]].edit(ref[1], x_note="cured")
         self.oracle.touched(*ref, "cured")
         self.poisoned.discard(ref)
