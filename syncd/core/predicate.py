@@ -50,6 +50,9 @@ def compile_predicate(text: str) -> Predicate:
     if len(text) > LENGTH_LIMIT_CHARACTERS:
         message = f"the condition is longer than {LENGTH_LIMIT_CHARACTERS} characters"
         raise ValueError(message)
+    if "\x00" in text:  # some releases of Python 3.11 have another error for it
+        message = f"not a condition at character {text.index(chr(0))}: a NUL; {_ALLOWED}"
+        raise ValueError(message)
     try:
         tree = ast.parse(text.strip(), mode="eval")
         term = _term(tree.body)

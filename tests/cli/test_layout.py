@@ -44,7 +44,7 @@ def test_headings_are_never_folded(capsys) -> None:
 
 def test_remarks_beside_the_answer_are_wrapped(capsys) -> None:
     """What is shown before a question goes to stderr and keeps to the width too."""
-    output.aside("    - " + "words of some length " * 20)
+    output.note("    - " + "words of some length " * 20)
     told = capsys.readouterr()
     assert told.out == ""
     assert max(map(len, told.err.splitlines())) <= output.WIDTH_COLUMNS

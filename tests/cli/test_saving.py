@@ -43,9 +43,11 @@ def test_what_is_no_backup_is_refused(acme: Place, tmp_path: Path) -> None:
     assert "not of other" in acme.run("restore", str(good), "--tenant", "other", "--yes", exit_code=2).stderr
     text = tmp_path / "text"
     text.write_text("no database at all")
-    assert "cannot be read" in acme.run("restore", str(text), "--tenant", "acme", "--yes", exit_code=1).stderr
+    refused = acme.run("restore", str(text), "--tenant", "acme", "--yes", exit_code=1).stderr
+    assert "cannot be read" in " ".join(refused.split())
     own = acme.root / "state" / "acme.db"
-    assert "no backup" in acme.run("restore", str(own), "--tenant", "acme", "--yes", exit_code=1).stderr
+    refused = acme.run("restore", str(own), "--tenant", "acme", "--yes", exit_code=1).stderr
+    assert "no backup" in " ".join(refused.split())
     content = bytearray(good.read_bytes())
     content[4096 * 3 : 4096 * 6] = bytes(4096 * 3)
     good.write_bytes(content)
