@@ -26,8 +26,8 @@ from syncd.web.joining import lasting_in
 from syncd.web.overview import PAGE_SECONDS, known
 from syncd.web.site import Form, Missing, Site, actor_of, back, is_part
 
-PAGE_ENTRIES: Final = 25
-SIZES: Final = (25, 100)
+PAGE_ENTRIES: Final = 15
+SIZES: Final = (PAGE_ENTRIES, 25, 100)
 WEIGHTY: Final = frozenset({"first_run", "brake"})
 """Kinds whose release is listed once more, however few were chosen."""
 
