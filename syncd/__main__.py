@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -12,8 +13,12 @@ def main() -> None:
         # Until the service listens to it, which takes the time of its imports, a SIGHUP would end the process. What it asks
         # for is done anyway: the configuration is about to be read.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # What is imported stays: looking through it for garbage, again and again while it loads, would be a tenth of a short command.
+    gc.disable()
     from syncd.cli import front  # noqa: PLC0415 - half a second in which a signal may come
 
+    gc.freeze()
+    gc.enable()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter gets its number, not a traceback.
         reconfigure = getattr(stream, "reconfigure", None)
