@@ -419,8 +419,10 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
 
 
 def _tell_failure(row: WriteRow, error: ProviderError) -> None:
+    """The log tells the same next step as the write itself: what is to be done may depend on more than the error."""
     where = {"system": row.system, "client": row.client, "write": row.write, "record": row.external_id}
-    _log.warning("write_failed", state=row.state.value, error=error, **where)
+    step = (row.error or {}).get("next", error.next_step)
+    _log.warning("write_failed", state=row.state.value, error=error, next=step, **where)
     if row.state is WriteState.PARKED:
         _log.warning("write_parked", **where)
     elif row.state is WriteState.IN_DOUBT:
@@ -429,7 +431,8 @@ def _tell_failure(row: WriteRow, error: ProviderError) -> None:
 
 def _later(row: WriteRow, said: dict[str, Any], now: datetime) -> WriteRow:
     if row.attempts >= ATTEMPTS_MAX:
-        return replace(row, state=WriteState.PARKED, error=said)
+        step = f"It was tried {row.attempts} times: look whether the system works, then send it again (`syncd retry {row.write}`)."
+        return replace(row, state=WriteState.PARKED, error={**said, "next": step})
     wait = min(BACKOFF_SECONDS_FIRST * 2 ** max(row.attempts - 1, 0), BACKOFF_SECONDS_MAX)
     return replace(row, state=WriteState.WAITING, next_attempt_at=now + timedelta(seconds=wait), error=said)
 
@@ -445,29 +448,30 @@ def _taken(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, said: Mapping[st
     A create waits for a person's word about the two. An update, and what is refused although that was decided, is parked: it would only
     be refused again.
     """
-    link = tx.link(row.system, error.existing_id)
+    there, again = f"record {error.existing_id} there", f"then send this again (`syncd retry {row.write}`)."
+    key = f"link:{digest([row.client, lane.system.name, error.existing_id])}"
+    link, asked = tx.link(row.system, error.existing_id), tx.hold_by_key(key)
+    step = ""
     if link is not None and link.client == row.client:
-        step = f"Remove record {error.existing_id} there, which is the same client's, then send this again (`syncd retry`)."
+        step = f"Remove {there}, which is the same client's, {again}"
+    elif link is not None and merging.parted(tx, *tx.bundles([row.client, link.client])):
+        apart = f"is client {link.client}'s, which is kept apart from {row.client}"
+        step = f"{there.capitalize()} {apart}: give one of them another value, {again}"
+    elif asked is not None and asked.state is HoldState.REFUSED:
+        step = f"It was decided ({asked.hold}) that {there} is another client: give one of them another value, {again}"
+    if step:
         return replace(row, state=WriteState.PARKED, error={**said, "next": step})
-    if link is not None and merging.parted(tx, *tx.bundles([row.client, link.client])):
-        step = (
-            f"Record {error.existing_id} there is client {link.client}'s, which is kept apart from {row.client}: give one of them another "
-            "value, then send this again (`syncd retry`)."
-        )
-        return replace(row, state=WriteState.PARKED, error={**said, "next": step})
-    is_asked = _propose_link(tx, lane, row, error, now)
-    if is_asked and row.action is Action.CREATE:
+    if asked is None or asked.state is not HoldState.OPEN:
+        _propose_link(tx, row, error, key, now)
+    if row.action is Action.CREATE:
         return replace(row, state=WriteState.DROPPED, done_at=now, error=dict(said))
     return replace(row, state=WriteState.PARKED, error=dict(said))
 
 
-def _propose_link(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, now: datetime) -> bool:
-    """The system says that it holds such a client already: a person decides whether it is this one. Whether that is open."""
-    key = f"link:{digest([row.client, lane.system.name, error.existing_id])}"
-    if tx.is_held(key):
-        return any(hold.key == key for hold in tx.holds(HoldState.OPEN))
-    items = [{"client": row.client, "system": lane.system.name, "external_id": error.existing_id}]
-    reason = f"{lane.system.name} refused to create the client: its record {error.existing_id} is there already"
-    hold = tx.new_ids("h", 1)[0]
-    tx.put_hold(HoldRow(hold, HoldKind.LINK, lane.system.name, reason, items, now, key))
-    return True
+def _propose_link(tx: Tx, row: WriteRow, error: Duplicate, key: str, now: datetime) -> None:
+    """The system says that it holds such a client already: a person decides whether it is this one."""
+    items = [{"client": row.client, "system": row.system, "external_id": error.existing_id}]
+    reason = f"{row.system} refused to create the client: its record {error.existing_id} is there already"
+    if row.action is not Action.CREATE:
+        reason = f"{row.system} refused to change record {row.external_id}: its record {error.existing_id} has such a value already"
+    tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], HoldKind.LINK, row.system, reason, items, now, key))

@@ -49,7 +49,7 @@ EVENTS: Final[dict[str, str]] = {
     # Writes and connections.
     "write_sending": "A write is sent now; its intent was stored before.",
     "write_done": "A write was sent and its result was seen.",
-    "write_failed": "A write failed for now; it is tried again.",
+    "write_failed": "A write failed; `state` tells what becomes of it: tried again (waiting), looked for (in_doubt), a person's turn (parked), given up (dropped).",
     "write_parked": "A system refused a write; it waits for a person.",
     "write_stale": "A record was not what the plan had seen; the write was dropped, to be decided again.",
     "write_in_doubt": "The answer to a write was lost; its effect is looked for before anything is sent again.",
