@@ -6,11 +6,13 @@ as the first; counts are made by the database.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, exists, func, select
 
 from syncd.core.model import Action
 from syncd.store import tables
@@ -27,6 +29,9 @@ from syncd.store.rows import (
     WriteState,
 )
 from syncd.store.work import Work
+
+FEW: Final = 0.05
+"""Up to this share of the rest, standings are looked up one by one; more of them are counted sooner by going through all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +91,43 @@ def outbox_counts(work: Work, states: Collection[WriteState]) -> dict[tuple[str,
 
 
 def worst_counts(work: Work, systems: Collection[str], order: Sequence[StandingState]) -> dict[StandingState, int]:
-    """How many clients have each state as the worst of their standings in some systems. order: the worst first."""
+    """How many clients have each state as the worst of their standings in some systems. order: every state, the worst first.
+
+    As a rule nearly all standings are of one state. Its clients are then not looked at: they are those whom the others leave.
+    """
     column = tables.standings.c
-    rank = case(*((column.state == state, index) for index, state in enumerate(order)), else_=len(order))
-    worst = func.min(rank).label("worst")
-    per_client = select(worst).where(column.system.in_(list(systems))).group_by(column.client).subquery()
-    found = select(per_client.c.worst, func.count()).group_by(per_client.c.worst)
-    return {order[index]: count for index, count in work.run(found) if index < len(order)}
+    rows = list(work.run(select(column.system, column.state, func.count()).group_by(column.system, column.state)))
+    found: Counter[StandingState] = Counter()
+    for system, state, count in rows:
+        if system in systems:
+            found[StandingState(state)] += count
+    if not found:
+        return {}
+    asked = [column.system.in_(list(systems))]
+    most, often = found.most_common(1)[0]
+    if found.total() - often > often * FEW:
+        rank = case(*((column.state == state, index) for index, state in enumerate(order)), else_=len(order))
+        each = select(func.min(rank).label("worst")).where(*asked).group_by(column.client).subquery()
+        counted = work.run(select(each.c.worst, func.count()).group_by(each.c.worst))
+        return {order[index]: count for index, count in counted if index < len(order)}
+    if {system for system, _, _ in rows} <= set(systems):
+        asked = []  # it excludes nothing, and keeps SQLite from going through the clients in their order
+    rest = [state for state in order if state in found and state != most]
+    counts = {state: _with_worst(work, list(systems), state, order) for state in rest}
+    counts[most] = int(work.run(select(func.count(column.client.distinct())).where(*asked)).scalar_one())
+    counts[most] -= sum(counts[state] for state in rest)
+    return {state: counts[state] for state in order if counts.get(state)}
+
+
+def _with_worst(work: Work, systems: list[str], state: StandingState, order: Sequence[StandingState]) -> int:
+    """How many clients have a standing of this state, and none that is worse."""
+    mine, other = tables.standings, tables.standings.alias("other")
+    worse = list(order[: order.index(state)])
+    better_only = ~exists().where(
+        other.c.client == mine.c.client, other.c.system.in_(systems), other.c.state.in_(worse)
+    )
+    found = select(func.count(mine.c.client.distinct())).where(mine.c.system.in_(systems), mine.c.state == state)
+    return int(work.run(found.where(better_only) if worse else found).scalar_one())
 
 
 def sent_since(work: Work, since: datetime, *, limit: int) -> list[Sent]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 from syncd.store import (
     ClientState,
@@ -77,6 +80,37 @@ def test_the_worst_standing_counts(store: Store) -> None:
     with store.reading() as tx:
         found = tx.worst_counts(["books", "crm"], order)
     assert found == {StandingState.HELD: 1, StandingState.EXCLUDED: 1, StandingState.IN_SYNC: 1}
+
+
+def test_the_worst_of_many(store: Store) -> None:
+    """Whatever the mixture of states, each client counts once, as the worst that it has in the systems asked about."""
+    order = [
+        StandingState.FAILING,
+        StandingState.HELD,
+        StandingState.PENDING,
+        StandingState.IN_SYNC,
+        StandingState.EXCLUDED,
+    ]
+    dice = random.Random(4)
+    for most, share in product(StandingState, (0.6, 0.98)):
+        standings = [
+            Standing(f"c{number}", system, most if dice.random() < share else dice.choice(order))
+            for number in range(1, 60)
+            for system in ("books", "crm", "old")
+            if dice.random() < 0.9
+        ]
+        with store.writing() as tx:
+            tx.put_clients(a_client(f"c{number}") for number in range(1, 60))
+            for number in range(1, 60):
+                tx.drop_standings(f"c{number}")
+            tx.put_standings(standings)
+        of: dict[str, list[int]] = defaultdict(list)
+        for each in standings:
+            if each.system != "old":
+                of[each.client].append(order.index(each.state))
+        with store.reading() as tx:
+            assert tx.worst_counts(["books", "crm"], order) == Counter(order[min(ranks)] for ranks in of.values())
+            assert tx.worst_counts([], order) == {}
 
 
 def test_figures_over_time(store: Store) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
 
 from syncd.errors import StoreError
-from syncd.store import AuditRow, ChangeRow, ClientState, MergeRow, MergeState, Standing, StandingState, open_store
+from syncd.store import AuditRow, ChangeRow, ClientState, MergeRow, MergeState, Standing, StandingState, Tx, open_store
 from tests.store.examples import NOON, a_client, a_conflict, a_hold, a_link, a_record, a_write, at
 
 
@@ -177,7 +179,21 @@ def test_keeping_apart_can_be_forgotten(store) -> None:
 
 def test_a_look_at_one_client_reads_no_other(tmp_path) -> None:
     """SQLite finds the sides of a client by their keys, however many records there are: it puts no tables together in full."""
-    store = open_store(f"sqlite:///{tmp_path}", "acme")
+    plans = plans_of(tmp_path, lambda tx: tx.bundles(["c1", "c2"]))
+    assert any("payloads" in step for step in plans)
+    assert [step for step in plans if "MATERIALIZE" in step or step.startswith(("SCAN payloads", "SCAN records"))] == []
+
+
+def test_asking_who_is_due_looks_at_nobody_else(tmp_path) -> None:
+    """SQLite answers from the index of those that are due; every cycle asks several times, and nearly nobody is."""
+    assert plans_of(tmp_path, lambda tx: tx.dirty(1)) == ["SCAN clients USING INDEX ix_clients_dirty"]
+    after = plans_of(tmp_path, lambda tx: tx.dirty(1, "c7"))
+    assert after == ["SEARCH clients USING INDEX ix_clients_dirty (number>?)"]
+
+
+def plans_of(folder: Path, ask: Callable[[Tx], object]) -> list[str]:
+    """How SQLite goes about the queries of a question to an empty store, step by step."""
+    store = open_store(f"sqlite:///{folder}", "acme")
     asked: list[tuple[str, tuple[object, ...]]] = []
 
     def keep(_connection: object, _cursor: object, statement: str, given: tuple[object, ...], *_rest: object) -> None:
@@ -186,16 +202,14 @@ def test_a_look_at_one_client_reads_no_other(tmp_path) -> None:
     event.listen(Engine, "before_cursor_execute", keep)
     try:
         with store.reading() as tx:
-            tx.bundles(["c1", "c2"])
+            ask(tx)
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
         store.close()
-    with closing(sqlite3.connect(tmp_path / "acme.db")) as connection:
-        plans = [
+    with closing(sqlite3.connect(folder / "acme.db")) as connection:
+        return [
             row[3]
             for statement, given in asked
             if statement.startswith("SELECT")
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)
         ]
-    assert any("payloads" in step for step in plans)
-    assert [step for step in plans if "MATERIALIZE" in step or step.startswith(("SCAN payloads", "SCAN records"))] == []
