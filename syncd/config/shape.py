@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from babel import Locale, UnknownLocaleError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -116,45 +116,40 @@ def _locale(text: str) -> str:
     return text
 
 
+def _url(text: str, *, free_port: bool = False) -> SplitResult | None:
+    """The parts of an address that names a host and no user; None where it is none. free_port: port 0 may be meant."""
+    try:
+        parts = urlsplit(text)
+        complete = bool(parts.hostname) and parts.username is None and (parts.port != 0 or free_port)
+    except ValueError:
+        return None
+    return parts if complete else None
+
+
 def _listen(text: str) -> str:
     message = '"ADDRESS:PORT" such as "127.0.0.1:8484", or "" for none'
-    if text == "":
-        return text
-    try:
-        parts = urlsplit(f"//{text}")
-        complete = bool(parts.hostname) and parts.port is not None and parts.netloc == text and parts.username is None
-    except ValueError:
-        complete = False
-    if not complete:
+    parts = _url(f"//{text}", free_port=True)
+    if text and (parts is None or parts.port is None or parts.netloc != text):
         raise ValueError(message)
     return text
 
 
 def _public(text: str) -> str:
     message = '"https://HOST" or "https://HOST:PORT", without a path, or "" where browsers go to web.listen itself'
-    if text == "":
-        return text
-    try:
-        parts = urlsplit(text)
-        host, bare = parts.hostname or "", f"{parts.scheme}://{parts.netloc}"
-        complete = bool(host) and parts.username is None and parts.port != 0 and bare == text == text.lower()
-    except ValueError:
-        complete = False
-    if not complete or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+    parts = _url(text)
+    bare = parts is not None and f"{parts.scheme}://{parts.netloc}" == text == text.lower()
+    safe = parts is not None and (
+        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    )
+    if text and not (bare and safe):
         raise ValueError(message)
     return text
 
 
 def _collector(text: str) -> str:
     message = '"http://HOST:PORT" or "https://HOST", or "" for what OTEL_EXPORTER_OTLP_ENDPOINT says'
-    if text == "":
-        return text
-    try:
-        parts = urlsplit(text)
-        complete = bool(parts.hostname) and parts.port != 0 and parts.username is None
-    except ValueError:
-        complete = False
-    if not complete or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
+    parts = _url(text)
+    if text and (parts is None or parts.scheme not in {"http", "https"} or parts.query or parts.fragment):
         raise ValueError(message)
     return text
 

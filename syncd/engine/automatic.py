@@ -35,11 +35,12 @@ def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
     """Carry out the open proposals that need no person. Returns how many merges were made, and how many holds were opened."""
     if scope.policy.merges != "auto" or scope.frozen is not None:
         return 0, 0
+    proposals = [hold for hold in tx.holds(HoldState.OPEN) if _is_proposal(hold)]
+    if not proposals:
+        return 0, 0
     undone = _taken_back(tx)
     found: dict[str, list[tuple[HoldRow, list[str]]]] = {}
-    for hold in tx.holds(HoldState.OPEN):
-        if hold.kind not in (HoldKind.LINK, HoldKind.MERGE) or len(hold.items) < 2:  # noqa: PLR2004 - one record: a system's refusal
-            continue
+    for hold in proposals:
         clients = ranked(tx, hold)
         again = any(frozenset((clients[0], loser)) in undone for loser in clients[1:])
         if len(clients) > 1 and not again and _is_certain(tx, tx.bundles(clients), hold, scope):
@@ -53,6 +54,11 @@ def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
         else:
             made += sum(_carry_out(tx, hold, clients, scope) for hold, clients in sets)
     return made, opened
+
+
+def _is_proposal(hold: HoldRow) -> bool:
+    """Whether a hold asks about records of two clients; one that names a single record is a system's refusal, which a person judges."""
+    return hold.kind in (HoldKind.LINK, HoldKind.MERGE) and len(hold.items) > 1
 
 
 def _taken_back(tx: Tx) -> set[frozenset[str | None]]:
