@@ -29,7 +29,7 @@ from syncd.engine.pull import new_system, pull, rebasing, verified
 from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions
 from syncd.engine.settling import settle
-from syncd.engine.systems import System, digest
+from syncd.engine.systems import System, digest, number_of
 from syncd.errors import ProviderError
 from syncd.store import (
     ConflictRow,
@@ -307,7 +307,7 @@ class Engine:
             last = tx.last_walks()
             asked = {*(self.systems if only is None else only), *rebasing(tx, self.systems)}
         due = [system for name, system in self.systems.items() if name in asked or name not in last]
-        sweep = int(cycle.lstrip("y")) % SWEEP_EVERY_CYCLES == 0
+        sweep = number_of(cycle) % SWEEP_EVERY_CYCLES == 0
 
         def walk(system: System) -> WalkRow:
             with spans.span("walk", system=system.name) as told:

@@ -16,7 +16,7 @@ from syncd.engine import trail
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Scope
 from syncd.engine.planning import DELETED_IN, TO_BE_DELETED
-from syncd.engine.systems import digest
+from syncd.engine.systems import digest, number_of
 from syncd.engine.taking_over import find_taker, follow
 from syncd.store import (
     Base,
@@ -153,8 +153,10 @@ def _held(
 
 def _nobody_is_left(tx: Tx, system: str, gone: Sequence[RecordRow]) -> bool:
     """Whether every record that a system has now came after these were listed last: then it may be another account's list."""
-    young = tx.recent(system, min(row.seen_at for row in gone))
-    return tx.count_records(system) <= sum(row.state is RecordState.PRESENT for row in young)
+    cycles = {walk.walk: number_of(walk.cycle) for walk in tx.walks(system, WALKS_BACK)}
+    before = min(cycles.values(), default=0) - 1
+    last = min(cycles.get(row.walk, before) if row.walk else (row.first_seen_in or 0) - 1 for row in gone)
+    return tx.count_records(system) <= tx.count_recent(system, last, min(row.seen_at for row in gone))
 
 
 def _lapse(tx: Tx, system: str, kind: BrakeKind, whole: frozenset[str], scope: Scope) -> None:
@@ -167,13 +169,16 @@ def _edited_since(tx: Tx, bundle: Bundle, row: RecordRow, seen_in: str | None) -
     """Edits of the client seen in other systems after the cycle in which the deleted record was listed for the last time.
 
     seen_in: that cycle. What was decided in it (such as the first data of the others) the record may never have shown, because its
-    system cannot hold it; that is nobody's edit against the delete.
+    system cannot hold it; that is nobody's edit against the delete. Where one of the two cycles is not known, the time tells.
     """
-    return [
-        change
-        for change in tx.changes(client=bundle.client.client, since=row.seen_at)
-        if change.system not in (row.system, "golden") and change.at > row.seen_at and change.cycle != seen_in
-    ]
+
+    def is_later(change: ChangeRow) -> bool:
+        if change.cycle is None or seen_in is None:
+            return change.at > row.seen_at
+        return number_of(change.cycle) > number_of(seen_in)
+
+    changes = tx.changes(client=bundle.client.client)
+    return [each for each in changes if each.system not in (row.system, "golden") and is_later(each)]
 
 
 def _edit_wins(tx: Tx, bundle: Bundle, row: RecordRow, edited: Sequence[ChangeRow], scope: Scope) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from syncd.core.model import UNKNOWN, Fields, Value, unit_value
 from syncd.engine.erasing import KEY as ERASURE_KEY
 from syncd.engine.erasing import erased_again
-from syncd.engine.systems import digest
+from syncd.engine.systems import digest, number_of
 from syncd.store import RecordRow, RecordState
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def observe(
     *,
     asked_at: datetime,
     now: datetime,
+    cycle: str,
     walk: str | None = None,
     list_digests: Mapping[str, str] | None = None,
     stale_read_seconds: float = 0.0,
@@ -71,8 +72,8 @@ def observe(
 ) -> Observed:
     """Record what a system said about some of its records, as one set.
 
-    asked_at: when the request was sent. walk: the walk in which they were listed, page: on which page of it. list_digests: of the list items, where a record
-    was then read singly. memories: what to remember about a record from now on (merged into what is remembered already).
+    asked_at: when the request was sent. cycle: in which it was. walk: the walk in which they were listed, page: on which page of it. list_digests: of the list
+    items, where a record was then read singly. memories: what to remember about a record from now on (merged into what is remembered already).
     """
     digests = {each.external_id: digest([each.raw, each.children]) for each in listed}
     stored = tx.digests(system.name, list(digests))
@@ -98,7 +99,7 @@ def observe(
     for each in fresh:
         old = before.get(each.external_id)
         row = _row(system, each, old, digests[each.external_id], asked_at=asked_at, now=now, memories=memories or {})
-        if old is not None and old.observed_at > asked_at:
+        if old is not None and asked_at < old.observed_at <= now:  # later than now: the clock has jumped back since
             continue
         if old is not None and _is_stale(old, row, asked_at, stale_read_seconds):
             unbelieved.append(each.external_id)
@@ -107,6 +108,8 @@ def observe(
             row = replace(row, list_digest=list_digests[each.external_id])
         if walk is not None:
             row = replace(row, walk=walk)
+        if old is None:
+            row = replace(row, first_seen_in=number_of(cycle) + (walk is None))
         rows.append(row)
         if old is None or old.fields != row.fields or old.state != row.state:
             moved.append(each.external_id)
@@ -177,6 +180,7 @@ def _row(
         state=RecordState.PRESENT,
         reason=None,
         first_seen_at=old.first_seen_at if old else now,
+        first_seen_in=old.first_seen_in if old else None,
         seen_at=now,
         changed_at=old.changed_at if old is not None and unchanged else now,
         observed_at=asked_at,

@@ -14,7 +14,7 @@ from syncd.core.plan import Standing as State
 from syncd.engine import absorbing
 from syncd.engine.brakes import RECORD
 from syncd.engine.decide import Draft, Scope
-from syncd.engine.systems import System, digest
+from syncd.engine.systems import System, digest, number_of
 from syncd.store import (
     Bundle,
     ClientState,
@@ -183,12 +183,12 @@ def _is_sentenced(draft: Draft, system: System, held: Held, record: RecordRow | 
 
 def _within_budget(intent: Intent, link: LinkRow, draft: Draft, scope: Scope, outbound: Outbound) -> Intent | None:
     """Freeze units that were written too often with no person's edit between: something answers every write with another value."""
-    newest = _number(scope.cycle)
+    newest = number_of(scope.cycle)
     frozen = [
         unit
         for unit in dict.fromkeys(unit_of(name) for name in intent.fields)
         if unit in link.bases
-        and sum(newest - _number(cycle) < scope.policy.write_budget_cycles for cycle in link.bases[unit].writes)
+        and sum(newest - number_of(cycle) < scope.policy.write_budget_cycles for cycle in link.bases[unit].writes)
         >= scope.policy.write_budget
     ]
     if not frozen:
@@ -202,10 +202,6 @@ def _within_budget(intent: Intent, link: LinkRow, draft: Draft, scope: Scope, ou
     rest = {name: value for name, value in intent.fields.items() if unit_of(name) not in frozen}
     draft.held_units.update(frozen)
     return replace(intent, fields=rest, before={name: intent.before.get(name) for name in rest}) if rest else None
-
-
-def _number(cycle: str) -> int:
-    return int(cycle.lstrip("y") or 0)
 
 
 def _settle_writes(

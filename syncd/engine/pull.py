@@ -161,6 +161,7 @@ def _read_pages(
                 records,
                 asked_at=asked_at,
                 now=clock(),
+                cycle=walk.row.cycle,
                 walk=walk.row.walk,
                 list_digests=digests,
                 stale_read_seconds=policy.timing.stale_read_seconds,
@@ -344,7 +345,8 @@ def _ask_absent(
         # A system may leave archived records out of its list; any other record that exists proves that the list was short.
         hidden = system.provider.read(listed, rows[external_id].memory).fields.get("archived") is True
         with store.writing() as tx:
-            observe(tx, system, [listed], asked_at=asked_at, now=clock(), walk=walk.row.walk if hidden else None)
+            seen_in = walk.row.walk if hidden else None
+            observe(tx, system, [listed], asked_at=asked_at, now=clock(), cycle=cycle, walk=seen_in)
         if not hidden:
             return WalkOutcome.SUSPICIOUS, f"record {external_id} was not listed, yet it exists"
     if canary is not None and not _readable(system, canary):

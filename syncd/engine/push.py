@@ -230,7 +230,9 @@ def adopt(
     """
     now = lane.clock()
     memory = {**created_memory(row.write), **_remembered(lane.system, row)}
-    observe(tx, lane.system, [listed], asked_at=asked_at, now=now, memories={listed.external_id: memory})
+    observe(
+        tx, lane.system, [listed], asked_at=asked_at, now=now, cycle=lane.cycle, memories={listed.external_id: memory}
+    )
     record = tx.records(lane.system.name, [listed.external_id])[listed.external_id]
     told = {**golden, **row.fields}
     bases: dict[str, Base] = {}
@@ -286,7 +288,7 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
         saw = {**before.fields, **{name: value for name, value in row.before.items() if name in before.fields}}
         if not _is_what_the_plan_saw(lane.system, reading.fields, saw, golden):
             row = _whose(tx, row)
-            observe(tx, lane.system, [current], asked_at=asked_at, now=lane.clock())
+            observe(tx, lane.system, [current], asked_at=asked_at, now=lane.clock(), cycle=lane.cycle)
             tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; stale")])
             tx.mark_dirty([row.client])
             _log.info("write_stale", system=row.system, client=row.client, write=row.write, record=external_id)
@@ -342,7 +344,9 @@ def _updated(tx: Tx, lane: Lane, row: WriteRow, answer: Listed, golden: Fields, 
     known = tx.records(lane.system.name, [answer.external_id]).get(answer.external_id)
     sent = sent_memory(known.memory if known is not None else {}, _told(row.fields, row), answered=True)
     memory = {SENT: sent[SENT], **written_memory(now), **_remembered(lane.system, row)}
-    observe(tx, lane.system, [answer], asked_at=sent_at, now=now, memories={answer.external_id: memory})
+    observe(
+        tx, lane.system, [answer], asked_at=sent_at, now=now, cycle=lane.cycle, memories={answer.external_id: memory}
+    )
     record = tx.records(lane.system.name, [answer.external_id])[answer.external_id]
     link = tx.link(lane.system.name, answer.external_id)
     if link is not None:

@@ -10,6 +10,7 @@ from syncd import log
 from syncd.core.model import Action, Fields
 from syncd.engine.answers import resembles
 from syncd.engine.push import ATTEMPTS_MAX, Lane, adopt
+from syncd.engine.systems import number_of
 from syncd.providers import Listed
 from syncd.store import RecordRow, WriteRow, WriteState
 
@@ -82,13 +83,19 @@ def _settle_create(tx: Tx, lane: Lane, row: WriteRow) -> None:
 
 
 def look_alikes(tx: Tx, system: System, row: WriteRow) -> list[RecordRow]:
-    """Records first seen since the intent, linked to nobody, that show what the create had sent.
+    """Records first seen after the cycle of the intent, linked to nobody, that show what the create had sent.
+
+    The order of cycles tells, not the clock, which may have jumped back since: what a walk of that cycle had shown was there before.
 
     Where none shows all of it, those that show at least half of what tells clients apart: somebody may have edited it meanwhile.
     """
     since = row.sending_at or row.since
     free = set(tx.unlinked())
-    young = [record for record in tx.recent(system.name, since) if (system.name, record.external_id) in free]
+    young = [
+        record
+        for record in tx.recent(system.name, number_of(row.cycle), since)
+        if (system.name, record.external_id) in free
+    ]
     whole = [record for record in young if all(_shows(system, record.fields, row.fields).values())]
     return whole or [record for record in young if _mostly(_shows(system, record.fields, row.fields))]
 

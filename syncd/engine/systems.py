@@ -159,6 +159,11 @@ class System:
         )
 
 
+def number_of(cycle: str | None) -> int:
+    """The place of a cycle among all of the tenant's: `y12` is 12, none is 0. Later ones are greater, whatever the clock says."""
+    return int((cycle or "").lstrip("y") or 0)
+
+
 def modified_at(memory: Mapping[str, object]) -> datetime | None:
     """When the system says the record was last edited, where the provider remembered it (ISO 8601)."""
     text = memory.get("modified_at")

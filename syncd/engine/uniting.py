@@ -42,7 +42,7 @@ def merge_records(lane: Lane, row: WriteRow, loser: Listed, *, sent_at: datetime
             _retired(tx, lane, loser.external_id, survivor[1], now)
         else:
             memories = {left.external_id: written_memory(now)}
-            observe(tx, lane.system, [left], asked_at=sent_at, now=now, memories=memories)
+            observe(tx, lane.system, [left], asked_at=sent_at, now=now, cycle=lane.cycle, memories=memories)
         tx.put_writes([replace(row, client=client, state=WriteState.DONE, done_at=now, error=None)])
         tx.mark_dirty([client])
 

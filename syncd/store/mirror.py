@@ -182,10 +182,24 @@ def count_records(work: Work, system: str, state: RecordState = RecordState.PRES
     return int(work.run(counted).scalar_one())
 
 
-def recent(work: Work, system: str, since: datetime) -> list[RecordRow]:
-    """Records of a system first seen after a time, by external id."""
+def recent(work: Work, system: str, cycle: int, since: datetime) -> list[RecordRow]:
+    """Records of a system first seen after the cycle of a number, by external id.
+
+    since: the time instead, for those of which the cycle was not noted.
+    """
+    return _records(work, tables.records.c.system == system, _is_recent(cycle, since))
+
+
+def count_recent(work: Work, system: str, cycle: int, since: datetime) -> int:
+    """How many records that a system has now were first seen after a cycle (see `recent`)."""
     record = tables.records.c
-    return _records(work, record.system == system, record.first_seen_at > since)
+    chosen = and_(record.system == system, record.state == RecordState.PRESENT, _is_recent(cycle, since))
+    return int(work.run(select(func.count()).select_from(tables.records).where(chosen)).scalar_one())
+
+
+def _is_recent(cycle: int, since: datetime) -> ColumnElement[bool]:
+    record = tables.records.c
+    return or_(record.first_seen_in > cycle, and_(record.first_seen_in.is_(None), record.first_seen_at > since))
 
 
 def unlinked(work: Work, limit: int | None = None, after: RecordKey = ("", "")) -> list[RecordKey]:

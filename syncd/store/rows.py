@@ -209,7 +209,8 @@ class RecordRow:
     raw: exactly what the system said. children: what other calls said about it, None if none were made. fields: the
     same in canonical words. memory: what the provider asked to remember. digest: of raw and children. list_digest: of
     the list item alone. observed_at: when it was last read by any door. missing_since, missing_cycle, gone_count: the
-    confirmation of an absence.
+    confirmation of an absence. first_seen_in: the number of the first cycle whose walk showed it, or could have; None where
+    that was not noted.
     """
 
     system: str
@@ -230,6 +231,7 @@ class RecordRow:
     missing_since: datetime | None = None
     missing_cycle: str | None = None
     gone_count: int = 0
+    first_seen_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

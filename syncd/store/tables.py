@@ -157,12 +157,13 @@ records = Table(
     _key("missing_cycle", null=True),
     _count("gone_count"),
     Column("page", BigInteger, nullable=True),
+    Column("first_seen_in", BigInteger, nullable=True),
     Index(None, "system", "state"),
-    Index(None, "system", "first_seen_at"),
     sqlite_with_rowid=False,
 )
 """What is noted of each record whenever it is seen; what it says is in `payloads`, so that a walk over what has not changed rewrites
-little. page: the page of a walk that last showed it as it is kept; NULL once anything else has put it."""
+little. page: the page of a walk that last showed it as it is kept; NULL once anything else has put it.
+first_seen_in: the number of the first cycle whose walk showed it, or could have; NULL where it was seen before that was noted."""
 
 payloads = Table(
     "payloads",

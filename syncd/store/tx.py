@@ -41,6 +41,7 @@ class Tx(Work):
     confirmed_gone = _mirror.confirmed_gone
     count_records = _mirror.count_records
     recent = _mirror.recent
+    count_recent = _mirror.count_recent
     unlinked = _mirror.unlinked
     set_keys = _mirror.set_keys
     by_keys = _mirror.by_keys

@@ -315,8 +315,15 @@ class LedgerTx:
     def count_records(self, system: str, state: RecordState = RecordState.PRESENT) -> int:
         return sum(row.state == state for row in self._records(system))
 
-    def recent(self, system: str, since: datetime) -> list[RecordRow]:
-        return [row for row in self._records(system) if row.first_seen_at > since]
+    def recent(self, system: str, cycle: int, since: datetime) -> list[RecordRow]:
+        return [
+            row
+            for row in self._records(system)
+            if (row.first_seen_at > since if row.first_seen_in is None else row.first_seen_in > cycle)
+        ]
+
+    def count_recent(self, system: str, cycle: int, since: datetime) -> int:
+        return sum(row.state == RecordState.PRESENT for row in self.recent(system, cycle, since))
 
     def mirror(
         self, system: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int | None = None

@@ -83,8 +83,26 @@ def test_recent_records_and_those_without_a_client_are_found(store) -> None:
         )
         tx.put_links([a_link(external_id="1")])
     with store.reading() as tx:
-        assert [row.external_id for row in tx.recent("books", at(1))] == ["1"]
+        assert [row.external_id for row in tx.recent("books", 0, at(1))] == ["1"]
         assert tx.unlinked() == [("books", "2")]
+
+
+def test_the_cycle_tells_what_is_recent_and_not_the_clock(store) -> None:
+    """A record first seen in a later cycle is recent, whatever its time says; those that are there now are counted alike."""
+    with store.writing() as tx:
+        tx.put_records(
+            [
+                a_record(external_id="1", first_seen_at=at(1), first_seen_in=7),
+                a_record(external_id="2", first_seen_at=at(9), first_seen_in=6),
+                a_record(external_id="3", first_seen_at=at(9), first_seen_in=7, state=RecordState.GONE),
+                a_record(external_id="4", first_seen_at=at(9)),
+                a_record(external_id="5", first_seen_at=at(1)),
+                a_record(system="lsp", external_id="6", first_seen_in=7),
+            ]
+        )
+    with store.reading() as tx:
+        assert [row.external_id for row in tx.recent("books", 6, at(5))] == ["1", "3", "4"]
+        assert tx.count_recent("books", 6, at(5)) == 2
 
 
 def test_the_mirror_is_listed_in_pages_with_clients(store) -> None:
