@@ -273,6 +273,7 @@ class System(BaseModel):
     requests_per_second: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
     requests_per_day: Annotated[int, Field(ge=1)] | None = None
     page_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    requests_at_once: Annotated[int, Field(ge=1, le=16)] = 4
 
 
 class FieldRule(_Strict):

@@ -217,6 +217,7 @@ class _System:
             requests_per_second=keys.requests_per_second,
             requests_per_day=keys.requests_per_day,
             page_size=keys.page_size,
+            requests_at_once=keys.requests_at_once,
             insecure_loopback=self.around.insecure_loopback,
             context=Context(self.file.tenant.country, self.file.tenant.language),
             options={key: value for key, value in self.options.items() if value != UNRESOLVED},

@@ -6,6 +6,7 @@ them (the store sees to that). What a walk proves is as strict as ever: a page t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from syncd.providers import Known
 from syncd.store import PageRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from syncd.engine.systems import System
     from syncd.providers import Page, Recalls
@@ -32,16 +33,26 @@ class Recollection:
         """Ask which pages are remembered."""
         self._store, self._system, self._walk, self._seen, self._clock = store, system, walk, seen, clock
         self._read_as = _read_as(system)
+        ahead = system.provider.settings.requests_at_once
+        self._turns: deque[datetime] = deque(maxlen=ahead + 1 if ahead > 1 else 1)
         with store.reading() as tx:
             self._known = tx.page_digests(system.name)
 
-    def pages(self, *, afresh: bool) -> Iterator[Page]:
+    def pages(self, *, afresh: bool) -> Generator[Page, None, None]:
         """The pages of a walk, without reading those that are the same again. afresh: read all of them nevertheless."""
         provider = self._system.provider
-        if afresh or not provider.capabilities.recall:
-            return provider.pull()
         recalling: Recalls = provider  # type: ignore[assignment]  # what the capability says
-        return recalling.pull(self._recall)
+        whole = afresh or not provider.capabilities.recall
+        self._turns.append(self._clock())
+        for page in provider.pull() if whole else recalling.pull(self._recall):
+            yield page
+            if not provider.capabilities.gathers:
+                self._turns.append(self._clock())
+
+    @property
+    def asked_at(self) -> datetime:
+        """A time before the request of the page at hand: its turn, or that of the page before which it may have been asked for."""
+        return self._turns[0]
 
     def _recall(self, number: int, found: str) -> Known | None:
         """What is known of a page; it is thereby noted as seen. None where its records or its proof may be others."""

@@ -8,6 +8,7 @@ while a record that is known to exist can still be read with the same credential
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -127,51 +128,49 @@ def new_system(system: System) -> SystemRow:
 def _read_pages(
     store: Store, system: System, policy: Policy, walk: Walk, clock: Callable[[], datetime], *, sweep: bool
 ) -> None:
-    asked_at = clock()
     partial = system.provider.capabilities.partial_list
     sweep = sweep or (partial and system.provider.settings.options.get("children") == "always")
     remembered = Recollection(store, system, walk=walk.row.walk, seen=walk.seen, clock=clock)
-    for number, page in enumerate(remembered.pages(afresh=sweep or walk.rebasing), start=1):
-        if number > PAGES_MAX:
-            walk.doubts.append(f"more than {PAGES_MAX} pages")
-            return
-        _note(walk, page)
-        walk.ended = page.last
-        if page.known:
-            asked_at = clock()
-            continue
-        wanted = _without_erased(store, system, page.records)
-        walk.suppressed += len(page.records) - len(wanted)
-        unchanged: list[str] = []
-        if partial:
-            records, unchanged, digests = _complete(store, system, wanted, walk, sweep=sweep)
-        else:
-            records, digests = _with_vanished_contacts(store, system, wanted, walk), None
-        # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
-        alike = {each.external_id for each in wanted} if digests is not None or records == wanted else set()
-        with store.writing() as tx:
-            if unchanged:
-                tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)
-            if walk.rebasing:
-                _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
-            _quarantine(tx, system, page.faults)
-            observed = observe(
-                tx,
-                system,
-                records,
-                asked_at=asked_at,
-                now=clock(),
-                cycle=walk.row.cycle,
-                walk=walk.row.walk,
-                list_digests=digests,
-                stale_read_seconds=policy.timing.stale_read_seconds,
-                page=page.number,
-            )
-            remembered.remember(tx, page, alike.intersection((*unchanged, *observed.kept)))
-            _keep_learned(tx, system)
-        walk.changed += len(observed.changed)
-        walk.unbelieved += len(observed.unbelieved)
-        asked_at = clock()
+    with closing(remembered.pages(afresh=sweep or walk.rebasing)) as pages:
+        for number, page in enumerate(pages, start=1):
+            if number > PAGES_MAX:
+                walk.doubts.append(f"more than {PAGES_MAX} pages")
+                return
+            _note(walk, page)
+            walk.ended = page.last
+            if page.known:
+                continue
+            wanted = _without_erased(store, system, page.records)
+            walk.suppressed += len(page.records) - len(wanted)
+            unchanged: list[str] = []
+            if partial:
+                records, unchanged, digests = _complete(store, system, wanted, walk, sweep=sweep)
+            else:
+                records, digests = _with_vanished_contacts(store, system, wanted, walk), None
+            # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
+            alike = {each.external_id for each in wanted} if digests is not None or records == wanted else set()
+            with store.writing() as tx:
+                if unchanged:
+                    tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)
+                if walk.rebasing:
+                    _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
+                _quarantine(tx, system, page.faults)
+                observed = observe(
+                    tx,
+                    system,
+                    records,
+                    asked_at=remembered.asked_at,
+                    now=clock(),
+                    cycle=walk.row.cycle,
+                    walk=walk.row.walk,
+                    list_digests=digests,
+                    stale_read_seconds=policy.timing.stale_read_seconds,
+                    page=page.number,
+                )
+                remembered.remember(tx, page, alike.intersection((*unchanged, *observed.kept)))
+                _keep_learned(tx, system)
+            walk.changed += len(observed.changed)
+            walk.unbelieved += len(observed.unbelieved)
 
 
 def _keep_learned(tx: Tx, system: System) -> None:

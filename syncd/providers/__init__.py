@@ -4,7 +4,7 @@ A provider module holds one class with the members of `Provider` below, a table 
 the rest of syncd could see. It is registered by name in `REGISTRY` (or by an entry point of the group
 `syncd.providers`) and built by `build`.
 
-The engine's promises to a provider: `pull` runs in one thread at a time; `fetch` precedes every `update`, `archive`,
+The engine's promises to a provider: `pull` runs in one thread at a time; `fetch` may run in several beside it, and precedes every `update`, `archive`,
 `restore`, `delete` and hands over exactly what it read; no database transaction is open during any call.
 
 A provider's promises to the engine: every failure is one of `syncd.errors.ProviderError`; a write whose outcome is not known
@@ -65,6 +65,8 @@ class Capabilities:
     """List items may lack children: the engine fetches a record singly when its list item changed."""
     recall: bool = False
     """`Recalls.pull` takes what is known of pages, so that one that is the same again is not read."""
+    gathers: bool = False
+    """What a page tells of its records may have been read when the first page was."""
     contacts: ContactSpec | None = None
     """What contacts of a client are there; None where there are none. They are written where the field `contacts` can be updated."""
 
@@ -140,6 +142,8 @@ class Settings:
     requests_per_second: float | None = None
     requests_per_day: int | None = None
     page_size: int | None = None
+    requests_at_once: int = 1
+    """How many requests that read may be under way at once. A page is asked for when so many pages before it at most are not handed over yet."""
     insecure_loopback: bool = False
     context: Context = field(default_factory=Context)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)

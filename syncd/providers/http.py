@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 from urllib.parse import quote, urlencode
 
 import httpcore
@@ -61,10 +61,11 @@ from syncd.providers.decoding import NOTHING, segment
 from syncd.providers.outcomes import (
     Answer,
     Explained,
+    How,
     Question,
     Received,
+    Unread,
     ahead_seconds,
-    answered,
     explain_plainly,
     judge,
 )
@@ -286,6 +287,17 @@ class Http:
         method: str,
         path: str,
         *,
+        recall: Callable[[str], Known | None] | None = None,
+        **how: Unpack[How],
+    ) -> Answer:
+        """`receive`, and read what was received. recall: asked with the digest of a good answer's bytes before they are decoded."""
+        return self.receive(method, path, **how).read(recall)
+
+    def receive(
+        self,
+        method: str,
+        path: str,
+        *,
         query: Mapping[str, str] = NOTHING,
         headers: Mapping[str, str] = NOTHING,
         json: Value = None,
@@ -296,15 +308,13 @@ class Http:
         explain: Callable[[int, Value], Explained] = explain_plainly,
         operation: str = "",
         external_id: str | None = None,
-        recall: Callable[[str], Known | None] | None = None,
-    ) -> Answer:
-        """Make one call and return its answer, repeated where that is safe; raises as the module's header says.
+    ) -> Unread:
+        """Make one call and return its answer as it came, repeated where that is safe; raises as the module's header says.
 
         path: starts with `/`, ids in it made by `segment`, joined to the base URL; with `base` (a full URL, such as the
         auth_url) it may be empty. json, form: the body; json is sent as application/json unless `headers` name another
         type. good: statuses that are an answer. authorised: False for a login: no credentials are sent, it is repeated like
         a read, and its refusal is `Unauthorised`. operation: a word for errors. external_id: only with it 404 and 410 are `Gone`.
-        recall: asked with the digest of a good answer's bytes before they are decoded.
         """
         name = operation or method.lower()
         question = Question(self._who, method, name, external_id, authorised, good, explain, path)
@@ -313,7 +323,7 @@ class Http:
         own = {name.lower(): value for name, value in headers.items()}
         call = _Call(question, url, _origin(url), {**media_type, **own}, content)
         made, received = self._repeated(call)
-        return answered(question, received, made, recall)
+        return Unread(question, received, made)
 
     def close(self) -> None:
         """Release connections and counters."""

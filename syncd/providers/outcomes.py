@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import unquote
 
 from syncd.errors import (
@@ -65,6 +65,21 @@ def explain_plainly(status: int, body: Value) -> Explained:
     message = next((text for key in _MESSAGES if isinstance(text := source.get(key), str) and text), "")
     code = source.get("code") or source.get("error_code") or ""
     return Explained(message, code if isinstance(code, str) else "")
+
+
+class How(TypedDict, total=False):
+    """The named arguments of `Http.receive`, which says what they are."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    json: Value
+    form: Mapping[str, str] | None
+    good: Container[int]
+    base: str | None
+    authorised: bool
+    explain: Callable[[int, Value], Explained]
+    operation: str
+    external_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,24 @@ class Answer:
     doubtful: bool = False
     digest: str = ""
     known: Known | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A good answer as it came. requests: HTTP requests that it took."""
+
+    question: Question
+    received: Received
+    requests: int
+
+    def read(self, recall: Callable[[str], Known | None] | None = None) -> Answer:
+        """The answer, decoded unless its bytes are known to `recall`; raises what an unreadable one means."""
+        received, requests = self.received, self.requests
+        digest, known = _recalled(received, recall)
+        if known is not None:
+            return Answer(received.status, received.headers, None, requests, digest=digest, known=known)
+        body = decoded(self.question, received)
+        return Answer(received.status, received.headers, body, requests, decoding.doubtful(received.body), digest)
 
 
 def pause_seconds(headers: Mapping[str, str], now: float) -> float:
@@ -239,17 +272,6 @@ def _error_body(received: Received) -> Value:
     if received.media_type == "text/plain":
         return received.body[:500].decode("utf-8", "replace")
     return None
-
-
-def answered(
-    question: Question, received: Received, requests: int, recall: Callable[[str], Known | None] | None
-) -> Answer:
-    """A good answer, decoded unless its bytes are known; raises what an unreadable one means."""
-    digest, known = _recalled(received, recall)
-    if known is not None:
-        return Answer(received.status, received.headers, None, requests, digest=digest, known=known)
-    body = decoded(question, received)
-    return Answer(received.status, received.headers, body, requests, decoding.doubtful(received.body), digest)
 
 
 def _recalled(received: Received, recall: Callable[[str], Known | None] | None) -> tuple[str, Known | None]:

@@ -29,11 +29,13 @@ from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
+from syncd.providers.ahead import Ahead
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
 
 if TYPE_CHECKING:
     from syncd.providers.http import Answer, Http
+    from syncd.providers.outcomes import Unread
 
 AUTH_URL: Final = "https://auth0.tiime.fr/oauth/token"
 CLIENT_ID: Final = "iEbsbe3o66gcTBfGRa012kj1Rb6vjAND"
@@ -186,49 +188,57 @@ class Tiime:
         query = {} if archived is None else {"archived": str(archived).lower()}
         if search is not None:
             query["search"] = search
-        size = self.settings.page_size or PAGE_SIZE
+        with Ahead(partial(self._ask, query), self.settings.requests_at_once) as ahead:
+            yield from self._pages(ahead, recall)
+
+    def _ask(self, query: Mapping[str, str], first: int) -> Unread:
+        """The request for the range that starts at `first`."""
+        asked = f"items={first}-{first + (self.settings.page_size or PAGE_SIZE) - 1}"
+        headers = {**HEADERS, "Accept": LIST_MEDIA_TYPE, "Range": asked}
+        return self._http.receive("GET", self._path, query=query, headers=headers, good=LIST_STATUSES, operation="list")
+
+    def _pages(self, ahead: Ahead[int], recall: Recall | None) -> Iterator[Page]:
         seen: set[str] = set()
         first = 0
         for number in range(1, MAX_PAGES + 1):
-            answer = self._call(
-                "GET",
-                self._path,
-                query=query,
-                headers={"Accept": LIST_MEDIA_TYPE, "Range": f"items={first}-{first + size - 1}"},
-                good=LIST_STATUSES,
-                operation="list",
-                recall=None if recall is None else partial(recall, number),
-            )
+            answer = ahead.take(first).read(None if recall is None else partial(recall, number))
             if answer.known is not None:
-                first, total, last = _after(answer, first, len(answer.known.ids))
-                seen.update(answer.known.ids)
-                yield Page((), number, total=total, last=last, requests=answer.requests, known=answer.known.ids)
-                if last:
-                    return
-                continue
-            past_the_end = answer.status == RANGE_NOT_SATISFIABLE
-            items: Value = [] if past_the_end else answer.body
-            if not isinstance(items, list):
-                message = f"{self.settings.system}: list: the answer is no array of clients"
-                raise Malformed(message, operation="list", status=answer.status)
-            following, total, last = _after(answer, first, len(items))
-            if not last and following <= first:
-                message = f"{self.settings.system}: list: a range is empty before the end"
-                raise Malformed(message, operation="list", status=answer.status)
-            records, faults = sift(items, doubtful=answer.doubtful, position=first)
-            fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
-            if records and not fresh and not last:
-                message = f"{self.settings.system}: list: a range shows only what an earlier one has shown"
-                raise Malformed(message, operation="list", status=answer.status)
-            seen.update(fresh)
-            listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
-            digest = answer.digest if len(fresh) == len(items) else ""
-            yield Page(listed, number, total, last, faults, answer.requests, digest)
-            if last:
+                ids = answer.known.ids
+                after, total, last = _after(answer, first, len(ids))
+                seen.update(ids)
+                page = Page((), number, total=total, last=last, requests=answer.requests, known=ids)
+            else:
+                page, after = self._page(answer, number, first, seen)
+            if not page.last:
+                known = page.total is not None and after > first
+                ahead.expect(range(after, page.total or 0, after - first) if known else [after])
+            yield page
+            if page.last:
                 return
-            first = following
+            first = after
         message = f"{self.settings.system}: list: more than {MAX_PAGES} ranges"
         raise Malformed(message, operation="list")
+
+    def _page(self, answer: Answer, number: int, first: int, seen: set[str]) -> tuple[Page, int]:
+        """A range that has to be read, and where the next one starts. seen: what was shown before, to which its records are added."""
+        past_the_end = answer.status == RANGE_NOT_SATISFIABLE
+        items: Value = [] if past_the_end else answer.body
+        if not isinstance(items, list):
+            message = f"{self.settings.system}: list: the answer is no array of clients"
+            raise Malformed(message, operation="list", status=answer.status)
+        after, total, last = _after(answer, first, len(items))
+        if not last and after <= first:
+            message = f"{self.settings.system}: list: a range is empty before the end"
+            raise Malformed(message, operation="list", status=answer.status)
+        records, faults = sift(items, doubtful=answer.doubtful, position=first)
+        fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
+        if records and not fresh and not last:
+            message = f"{self.settings.system}: list: a range shows only what an earlier one has shown"
+            raise Malformed(message, operation="list", status=answer.status)
+        seen.update(fresh)
+        listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
+        digest = answer.digest if len(fresh) == len(items) else ""
+        return Page(listed, number, total, last, faults, answer.requests, digest), after
 
     def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
         """One client, with its contacts where they are asked for."""

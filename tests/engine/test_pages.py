@@ -140,3 +140,26 @@ def test_what_a_page_taught_is_kept_with_it(tmp_path: Path) -> None:
     assert read_pages(rig) == [2, 3]
     with rig.store().reading() as tx:
         assert tx.systems()["a"].learned == {"countries": {"FR": 75}}
+
+
+@pytest.mark.parametrize("at_once, ahead", [(1, 0), (3, 3)])
+def test_a_page_is_no_later_than_its_request(tmp_path: Path, at_once: int, ahead: int) -> None:
+    """Where pages are asked for ahead, one is taken for as old as the turn of the page before which it may have been asked for."""
+    rig = make_rig(tmp_path, ("a",), profiles=SMALL)
+    for number in range(12):
+        rig.worlds["a"].add(name=f"Client {number}")
+    with rig.engine() as engine:
+        engine._prepare()
+        provider = engine.systems["a"].provider
+        provider.settings = replace(provider.settings, requests_at_once=at_once)
+        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
+        turns, asked = [], []
+        began = rig.clock()
+        for page in remembered.pages(afresh=True):
+            asked.append(remembered.asked_at)
+            assert page.records
+            turns.append(rig.clock())
+    assert asked[0] >= began
+    for number in range(1, len(asked)):
+        first = number - ahead
+        assert asked[number] == asked[0] if first <= 0 else turns[first - 1] <= asked[number] <= turns[first]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from syncd.core.model import Raw, Value
 from syncd.errors import Malformed
+from syncd.providers.ahead import Ahead, following
 from syncd.providers.decoding import NOTHING, identity, segment
-from syncd.providers.outcomes import Explained
+from syncd.providers.outcomes import Explained, Unread
 
 if TYPE_CHECKING:
     from syncd.providers.http import Http
@@ -29,13 +31,14 @@ _PATCH: Final = {**JSON_LD, "Content-Type": "application/merge-patch+json"}
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One page of a collection. position: how many items came before. total: where the collection tells it."""
+    """One page of a collection. position: how many items came before. total: where the collection tells it. requests: it took so many."""
 
     items: list[Value]
     number: int
     position: int
     total: int | None
     last: bool
+    requests: int = 1
 
 
 def explain(status: int, body: Value) -> Explained:
@@ -64,10 +67,11 @@ class Calls:
     are never mistaken for a client that was deleted.
     """
 
-    def __init__(self, http: Http, headers: Mapping[str, str], page_size: int | None) -> None:
+    def __init__(self, http: Http, headers: Mapping[str, str], page_size: int | None, at_once: int = 1) -> None:
         self._http = http
         self._headers = headers
         self._page_size = page_size
+        self._at_once = at_once
 
     def _send(
         self,
@@ -107,23 +111,17 @@ class Calls:
 
     def _walk(self, path: str, query: Mapping[str, str] = NOTHING) -> Iterator[Leaf]:
         """All pages of a collection. Raises `Malformed` on another shape, an empty page before the end, or a repeated one."""
-        seen: set[str] = set()
-        first_length = position = 0
-        for number in range(1, MAX_PAGES + 1):
-            asked = {**query, "page": str(number)}
-            if self._page_size is not None:
-                asked["itemsPerPage"] = str(self._page_size)
-            body = self._send("GET", path, query=asked)
-            items, total, follows = _collection(body, path)
-            first_length = first_length or len(items)
-            last = not items or len(items) < first_length if follows is None else not follows
-            _check_progress(path, items, number, seen, last=last)
-            yield Leaf(items, number, position, total, last)
-            position += len(items)
-            if last:
-                return
-        message = f"{path} has more than {MAX_PAGES} pages"
-        raise Malformed(message, operation=f"GET {path}")
+        with Ahead(partial(self._ask, path, query), self._at_once) as ahead:
+            yield from _leaves(path, ahead)
+
+    def _ask(self, path: str, query: Mapping[str, str], number: int) -> Unread:
+        """The request for one page of a collection."""
+        asked = {**query, "page": str(number)}
+        if self._page_size is not None:
+            asked["itemsPerPage"] = str(self._page_size)
+        operation = f"GET {path.split('/')[1]}"
+        headers = {**JSON_LD, **self._headers}
+        return self._http.receive("GET", path, query=asked, headers=headers, explain=explain, operation=operation)
 
     def list_clients(self) -> Iterator[Leaf]:
         """`GET /clients`: all pages."""
@@ -236,6 +234,25 @@ class Calls:
     def update_party(self, party_id: str, body: Raw) -> Value:
         """`PATCH /counterparty/{id}` (singular): updates a supplier or client together with its counterparty."""
         return self._send("PATCH", f"/counterparty/{segment(party_id)}", body)
+
+
+def _leaves(path: str, ahead: Ahead[int]) -> Iterator[Leaf]:
+    seen: set[str] = set()
+    first_length = position = 0
+    for number in range(1, MAX_PAGES + 1):
+        answer = ahead.take(number).read()
+        items, total, follows = _collection(answer.body, path)
+        first_length = first_length or len(items)
+        last = not items or len(items) < first_length if follows is None else not follows
+        _check_progress(path, items, number, seen, last=last)
+        if not last:
+            ahead.expect(following(number, total, first_length))
+        yield Leaf(items, number, position, total, last, answer.requests)
+        position += len(items)
+        if last:
+            return
+    message = f"{path} has more than {MAX_PAGES} pages"
+    raise Malformed(message, operation=f"GET {path}")
 
 
 def _collection(body: Value, path: str) -> tuple[list[Value], int | None, bool | None]:

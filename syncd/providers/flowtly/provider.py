@@ -82,11 +82,13 @@ class Flowtly:
             archive=archives,
             restore=archives and "status" in self._defaults,
             merge=archives and options.get("counterparties") == "merge",
+            gathers=True,
             contacts=SPEC,
         )
         self._http = http
         instance = options.get("instance")
-        self.calls = Calls(http, {"instance": instance} if instance else {}, settings.page_size)
+        named = {"instance": instance} if instance else {}
+        self.calls = Calls(http, named, settings.page_size, settings.requests_at_once)
         self._countries = Iris(
             Kind.COUNTRY,
             options.get("country_iris", {}),
@@ -150,10 +152,11 @@ class Flowtly:
         notes = self._notes.roll() if self._notes.offered else None
         faults = list(roll.loose_faults) if roll is not None else []
         seen: set[str] = set()
+        requests = self.requests - before
         for leaf in self.calls.list_clients():
             records, wrong = self._records(leaf, roll, notes, seen)
-            yield Page(records, leaf.number, leaf.total, leaf.last, [*faults, *wrong], self.requests - before)
-            before, faults = self.requests, []
+            yield Page(records, leaf.number, leaf.total, leaf.last, [*faults, *wrong], requests + leaf.requests)
+            requests, faults = 0, []
 
     def _records(
         self, leaf: Leaf, roll: people.Roll | None, notes: Mapping[str, list[Raw]] | None, seen: set[str]

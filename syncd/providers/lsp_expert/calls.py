@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from syncd.core.model import Value
@@ -10,8 +10,8 @@ from syncd.providers.decoding import segment
 from syncd.providers.outcomes import Explained
 
 if TYPE_CHECKING:
-    from syncd.providers import Known
-    from syncd.providers.http import Answer, Http
+    from syncd.providers.http import Http
+    from syncd.providers.outcomes import Unread
 
 
 def explain(status: int, body: Value) -> Explained:
@@ -45,12 +45,12 @@ class Calls:
             external_id=external_id if own else None,
         ).body
 
-    def list_clients(self, page: int, *, sort: bool, recall: Callable[[str], Known | None] | None = None) -> Answer:
+    def list_clients(self, page: int, *, sort: bool) -> Unread:
         """`GET /clients`: 20 clients in the paged envelope, oldest first if `sort`."""
         query = {"page": str(page)}
         if sort:
             query |= {"sort": "createdAt", "direction": "asc"}
-        return self._http.send("GET", "/clients", query=query, explain=explain, operation="list clients", recall=recall)
+        return self._http.receive("GET", "/clients", query=query, explain=explain, operation="list clients")
 
     def create_client(self, form: Mapping[str, str]) -> Value:
         """`POST /clients`: the new client in full."""

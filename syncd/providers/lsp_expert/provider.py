@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -12,6 +12,7 @@ from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
+from syncd.providers.ahead import Ahead, following
 from syncd.providers.credentials import Fixed
 from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.lsp_expert import contacts as people
@@ -20,7 +21,8 @@ from syncd.providers.lsp_expert.contacts import ON_CONTACT
 from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, READ_PATHS, WRITE_NAMES
 
 if TYPE_CHECKING:
-    from syncd.providers.http import Http
+    from syncd.providers.http import Answer, Http
+    from syncd.providers.outcomes import Unread
 
 MAX_PAGES: Final = 50_000
 """A walk of more pages than this (20 records each) is no listing any more."""
@@ -87,41 +89,58 @@ class LspExpert:
 
     def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every client, 20 a page, each once, oldest first where the server takes the sort parameters."""
-        sort, number, position, seen = self._sort, 1, 0, set[str]()
-        while number <= MAX_PAGES:
-            before = self.requests
+        with Ahead(self._ask(), self.settings.requests_at_once) as ahead:
+            yield from self._pages(ahead, recall)
+
+    def _ask(self) -> Callable[[int], Unread]:
+        """What asks for a page by its number: sorted, unless the server refuses that for the first page."""
+        sort = self._sort
+
+        def ask(number: int) -> Unread:
+            nonlocal sort
             try:
-                known = None if recall is None else partial(recall, number)
-                answer = self.calls.list_clients(number, sort=sort, recall=known)
+                return self.calls.list_clients(number, sort=sort)
             except Rejected as refusal:
                 if not (sort and number == 1 and refusal.status == 400):  # noqa: PLR2004 - Bad Request
                     raise
-                sort = False
-                continue
+            sort = False
+            return self.calls.list_clients(number, sort=sort)
+
+        return ask
+
+    def _pages(self, ahead: Ahead[int], recall: Recall | None) -> Iterator[Page]:
+        position, size, seen = 0, 0, set[str]()
+        for number in range(1, MAX_PAGES + 1):
+            answer = ahead.take(number).read(None if recall is None else partial(recall, number))
             if answer.known is not None:
-                ids, last = answer.known.ids, answer.known.last
+                ids, total, last = answer.known.ids, answer.known.total, answer.known.last
                 seen.update(ids)
                 position += len(ids)
-                yield Page((), number, answer.known.total, last, requests=self.requests - before, known=ids)
-                if last:
-                    return
-                number += 1
-                continue
-            body = answer.body
-            items, last = _envelope(body, number)
-            records, faults = self._records(items, position, seen)
-            position += len(items)
-            if not last and (reason := _cut_short(body, items)):
-                faults.append((f"page {number}", reason))
-            total = body.get("totalItems") if isinstance(body, dict) else None
-            known_total = total if isinstance(total, int) and not isinstance(total, bool) else None
-            digest = answer.digest if len(records) == len(items) else ""
-            yield Page(records, number, known_total, last, faults, self.requests - before, digest)
-            if last:
+                page = Page((), number, total, last, requests=answer.requests, known=ids)
+            else:
+                page, shown = self._page(answer, number, position, seen)
+                position += shown
+            size = size or position
+            if not page.last:
+                ahead.expect(following(number, page.total, size))
+            yield page
+            if page.last:
                 return
-            number += 1
         message = f"the listing has more than {MAX_PAGES} pages"
         raise Malformed(message, operation="list clients")
+
+    def _page(self, answer: Answer, number: int, position: int, seen: set[str]) -> tuple[Page, int]:
+        """A page that has to be read, and how many items it shows. seen: what pages before it showed, to which its records are added."""
+        body = answer.body
+        items, last = _envelope(body, number)
+        records, faults = self._records(items, position, seen)
+        if not last and (reason := _cut_short(body, items)):
+            faults.append((f"page {number}", reason))
+        total = body.get("totalItems") if isinstance(body, dict) else None
+        known_total = total if isinstance(total, int) and not isinstance(total, bool) else None
+        digest = answer.digest if len(records) == len(items) else ""
+        requests = answer.requests + (len(records) if self._always else 0)
+        return Page(records, number, known_total, last, faults, requests, digest), len(items)
 
     def _records(self, items: list[Value], position: int, seen: set[str]) -> tuple[list[Listed], list[tuple[str, str]]]:
         """The new records of one page and what is wrong with the others. Raises where the page only repeats."""

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from syncd.core.model import Fields, Raw, Value
 from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
+from syncd.providers.ahead import Ahead, following
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
 from syncd.providers.smartbills import customers
@@ -29,6 +30,7 @@ from syncd.providers.smartbills.dialects import ADDRESS, ADDRESS_PARTS, DIALECTS
 
 if TYPE_CHECKING:
     from syncd.providers.http import Answer, Http
+    from syncd.providers.outcomes import Unread
 
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 20_000
@@ -127,35 +129,48 @@ class Smartbills:
 
         A record that moved onto a later page is given once. Raises `Malformed` for anything that is no such page.
         """
+        with Ahead(self._ask, self.settings.requests_at_once) as ahead:
+            yield from self._pages(ahead, recall)
+
+    def _ask(self, number: int) -> Unread:
         size = min(self.settings.page_size or PAGE_SIZE, self._dialect.max_page_size)
-        seen: set[str] = set()
-        position = 0
+        query = {"page": str(number), "pageSize": str(size), **self._dialect.order}
+        return self._http.receive(
+            "GET", self._path, query=query, headers=self._headers, explain=explain, operation="list"
+        )
+
+    def _pages(self, ahead: Ahead[int], recall: Recall | None) -> Iterator[Page]:
+        position, size, seen = 0, 0, set[str]()
         for number in range(1, MAX_PAGES + 1):
-            query = {"page": str(number), "pageSize": str(size), **self._dialect.order}
-            known = None if recall is None else partial(recall, number)
-            answer = self._call("GET", self._path, query=query, operation="list", recall=known)
+            answer = ahead.take(number).read(None if recall is None else partial(recall, number))
             if answer.known is not None:
                 ids, total, last = answer.known.ids, answer.known.total, answer.known.last
                 seen.update(ids)
                 position += len(ids)
-                yield Page((), number, total, last, requests=answer.requests, known=ids)
-                if last:
-                    return
-                continue
-            items, total, last = self._page(answer, number)
-            records, faults = sift(items, doubtful=answer.doubtful, position=position)
-            fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
-            if records and not fresh:
-                raise self._malformed("list", f"page {number} shows only what an earlier page has shown", answer)
-            seen.update(fresh)
-            position += len(items)
-            listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
-            digest = answer.digest if len(fresh) == len(items) else ""
-            yield Page(listed, number, total, last, faults, answer.requests, digest)
-            if last:
+                page = Page((), number, total, last, requests=answer.requests, known=ids)
+            else:
+                page, shown = self._page(answer, number, position, seen)
+                position += shown
+            size = size or position
+            if not page.last:
+                ahead.expect(following(number, page.total, size))
+            yield page
+            if page.last:
                 return
         message = f"{self.settings.system}: list: more than {MAX_PAGES} pages"
         raise Malformed(message, operation="list")
+
+    def _page(self, answer: Answer, number: int, position: int, seen: set[str]) -> tuple[Page, int]:
+        """A page that has to be read, and how many items it shows. seen: what pages before it showed, to which its records are added."""
+        items, total, last = self._envelope(answer, number)
+        records, faults = sift(items, doubtful=answer.doubtful, position=position)
+        fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
+        if records and not fresh:
+            raise self._malformed("list", f"page {number} shows only what an earlier page has shown", answer)
+        seen.update(fresh)
+        listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
+        digest = answer.digest if len(fresh) == len(items) else ""
+        return Page(listed, number, total, last, faults, answer.requests, digest), len(items)
 
     def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
         """One customer."""
@@ -249,7 +264,7 @@ class Smartbills:
     def _call(self, method: str, path: str, **how: Any) -> Answer:
         return self._http.send(method, path, headers=self._headers, explain=explain, **how)
 
-    def _page(self, answer: Answer, number: int) -> tuple[list[Value], int | None, bool]:
+    def _envelope(self, answer: Answer, number: int) -> tuple[list[Value], int | None, bool]:
         """(items, total where it is told, whether this is the end) of either envelope."""
         body = answer.body if isinstance(answer.body, dict) else {}
         items = body.get("data")

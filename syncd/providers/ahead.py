@@ -1,0 +1,71 @@
+"""Pages that are asked for before they are wanted: several requests of one listing under way at once, answers handed over in page order.
+
+An answer waits as it came until its page's turn has come. What it means (an error, the end, a page that is known, a repeat) is looked at
+then, in the thread of the walk, so that a walk comes out as if one page had been asked for after the other. What came for a page behind
+the end is thrown away. Budgets, pauses and repeats are those of `Http`, which every request passes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Generic, Self, TypeVar
+
+from syncd.providers.outcomes import Unread
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class Ahead(Generic[Name]):
+    """The requests of one listing, at most `at_once` of them under way. ask: make the request for the page of a name (its number, its start).
+
+    Nothing is asked for ahead before a second page is wanted: who looks at the first one alone makes one request.
+    """
+
+    def __init__(self, ask: Callable[[Name], Unread], at_once: int) -> None:
+        self._ask, self._at_once = ask, at_once
+        self._pool: ThreadPoolExecutor | None = None
+        self._under_way: dict[Name, Future[Unread]] = {}
+        self._expected: list[Name] = []
+        self._started = False
+
+    def take(self, name: Name) -> Unread:
+        """The answer to the request for a page, made now where it is not under way; raises what the request raised."""
+        if self._at_once == 1 or not self._started:
+            self._started = True
+            return self._ask(name)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="page")
+        self._begin(self._pool, [name, *self._expected])
+        return self._under_way.pop(name).result()
+
+    def expect(self, names: Iterable[Name]) -> None:
+        """Say which pages will be wanted next, in order: as many as may be under way are asked for now. Others are forgotten."""
+        self._expected = list(islice(names, self._at_once))
+        for name in self._under_way.keys() - self._expected:
+            self._under_way.pop(name).cancel()
+        if self._pool is not None:
+            self._begin(self._pool, self._expected)
+
+    def _begin(self, pool: ThreadPoolExecutor, names: list[Name]) -> None:
+        """Ask for those of some pages that are not under way."""
+        for name in list(dict.fromkeys(names))[: self._at_once]:
+            if name not in self._under_way:
+                context = contextvars.copy_context()  # one that is entered in one thread at a time
+                self._under_way[name] = pool.submit(context.run, self._ask, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Wait for what is under way, so that nothing is asked after the walk has ended."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def following(number: int, total: int | None, per_page: int) -> range:
+    """The numbers of the pages behind one that is not the last: the next one, and all where total and size of a page tell how many there are."""
+    pages = -(-total // per_page) if total is not None and per_page else 0
+    return range(number + 1, max(pages, number + 1) + 1)
