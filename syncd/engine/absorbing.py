@@ -25,6 +25,7 @@ from syncd.core.model import Action
 from syncd.core.plan import Intent, Place, Standing
 from syncd.core.survivorship import is_empty
 from syncd.engine.merging import came_from_losers
+from syncd.engine.observe import SENT
 from syncd.store import (
     Bundle,
     LinkRow,
@@ -116,7 +117,7 @@ def retirement(
     """
     if record is None or record.state is not RecordState.PRESENT:
         return None
-    if record.fields.get(ARCHIVED) is True:
+    if record.fields.get(ARCHIVED) is True and not _may_be_restored(record):
         return ARCHIVED
     if outcome.standing is Standing.EXCLUDED and not outcome.drift:
         return outcome.reason
@@ -129,6 +130,13 @@ def retirement(
     before = {ARCHIVED: record.fields.get(ARCHIVED)} if ARCHIVED in record.fields else {}
     reason = f"its client was merged; record {survivor} stands for it from now on"
     return Intent(system.name, link.external_id, action, {ARCHIVED: True}, before, reason)
+
+
+def _may_be_restored(record: RecordRow) -> bool:
+    """Whether a write of ours may have restored it, whose answer was lost: then it is archived only once that was answered anew."""
+    sent = record.memory.get(SENT)
+    told = sent.get(ARCHIVED, ()) if isinstance(sent, Mapping) else ()
+    return any(value is not True for value in told)
 
 
 def set_apart(link: LinkRow, survivor: str, word: str) -> LinkRow:

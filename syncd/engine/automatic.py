@@ -6,7 +6,7 @@ way. Two clients whose merge a person took back once are not merged without one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,7 @@ def merge_certain(tx: Tx, scope: Scope) -> tuple[int, int]:
     found: dict[str, list[tuple[HoldRow, list[str]]]] = {}
     for hold in proposals:
         clients = ranked(tx, hold)
-        again = any(frozenset((clients[0], loser)) in undone for loser in clients[1:])
-        if len(clients) > 1 and not again and _is_certain(tx, tx.bundles(clients), hold, scope):
+        if len(clients) > 1 and not _again(tx, clients, undone) and _is_certain(tx, tx.bundles(clients), hold, scope):
             found.setdefault(str(hold.system), []).append((hold, clients))
     made, opened = 0, 0
     for system, sets in found.items():
@@ -68,6 +67,12 @@ def _taken_back(tx: Tx) -> set[frozenset[str | None]]:
         for row in tx.merges(MergeState.UNDONE)
         for loser in row.losers
     }
+
+
+def _again(tx: Tx, clients: Sequence[str], undone: Collection[frozenset[str | None]]) -> bool:
+    """Whether to merge these would make two of them one that were taken apart, as all of them are called now."""
+    winner, *losers = map(tx.resolve_alias, clients)
+    return any(frozenset((winner, loser)) in undone for loser in losers)
 
 
 def ranked(tx: Tx, hold: HoldRow) -> list[str]:
@@ -102,6 +107,8 @@ def _is_certain(tx: Tx, bundles: Sequence[Bundle], hold: HoldRow, scope: Scope) 
 def _carry_out(tx: Tx, hold: HoldRow, clients: Sequence[str], scope: Scope) -> int:
     made = 0
     for loser in clients[1:]:
+        if _again(tx, (clients[0], loser), _taken_back(tx)):
+            return made  # an earlier one of this cycle has made it another's: a person is asked
         try:
             row = merging.join(
                 tx,

@@ -28,6 +28,7 @@ from syncd.core.model import (
 from syncd.core.plan import Extra
 from syncd.engine.bases import move_bases, with_moved
 from syncd.engine.children import Family, Sight, gather
+from syncd.engine.echoes import Echo, echoes_of
 from syncd.engine.observe import CREATED, SENT, WRITTEN
 from syncd.engine.systems import System, digest
 from syncd.store import (
@@ -83,7 +84,7 @@ class Scope:
 class Draft:
     """Everything that the decision about one client changes. Ids of new rows are given by the caller when it commits.
 
-    children: decisions about contacts. extras: record -> what it is to be told of contacts and notes.
+    children: decisions about contacts. extras: record -> what it is to be told of contacts and notes. echoes: what else was typed.
     """
 
     client: ClientRow
@@ -95,6 +96,7 @@ class Draft:
     conflicts: list[ConflictRow] = field(default_factory=list)
     holds: list[HoldRow] = field(default_factory=list)
     held_units: set[str] = field(default_factory=set)
+    echoes: list[Echo] = field(default_factory=list)
     settles_at: datetime | None = None
 
 
@@ -124,6 +126,7 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     for unit in _units(golden, sides):
         decision = _merge_unit(unit, golden, origins, sides, scope, bundle.client.client, fresh)
         draft.decisions.append(decision)
+        draft.echoes.extend(echoes_of(decision, golden, sides, scope.systems))
         _note_empties(golden, unit, sides)
         if decision.outcome in (Outcome.ACCEPT, Outcome.CONFLICT):
             golden.update(unit_fields(unit, decision.value))

@@ -1,23 +1,26 @@
 """The golden records of two clients that were one: what each of them holds once a merge is taken back, field by field.
 
-A field that nobody has edited since the merge is what it was before it. An edit made since stays with the client in whose record it was made. An
-opt-out stays with both. Contacts are divided like that one by one: those that the merge brought to the other one's records are no contacts of
+A field that nobody has edited since the merge is what it was before it. An edit made since stays with the client in whose record it was made, also
+one that the other client's record overwrote later or won against, and one that said what the merged client said already (`syncd.engine.echoes`: such
+edits move no golden record, so that no change tells of them). An opt-out stays with both. Contacts are divided like that one by one: those that the merge brought to the other one's records are no contacts of
 its client any more, and what becomes of them there the policy for deletes says. Notes are only ever added: those that were told stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from syncd.core import normalize
 from syncd.core.children import PREFIX, element_of, elements
 from syncd.core.children.roster import listed
-from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_value, units_in
+from syncd.core.merge import absorb
+from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_fields, unit_value, units_in
 from syncd.core.survivorship import CONSENT
 from syncd.engine.decide import GATHERED
-from syncd.store import ChangeRow, ClientRow, LinkRow, MergeRow, RecordKey
+from syncd.engine.echoes import ECHOES
+from syncd.store import ChangeRow, ClientRow, LinkRow, MergeRow, MergeState, RecordKey
 
 if TYPE_CHECKING:
     from syncd.store import Tx
@@ -32,6 +35,17 @@ class Left:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A value that a unit got since the merge. client: who keeps it. system: where it was typed, "" where it was decided here."""
+
+    number: int
+    unit: str
+    client: str
+    value: Maybe
+    system: str
+
+
 @dataclass(slots=True)
 class Division:
     """The golden records of two clients that were one, field by field."""
@@ -41,6 +55,7 @@ class Division:
     now: ClientRow
     gone: ClientRow
     mine: set[RecordKey]
+    records: frozenset[RecordKey]
     context: Context
     winner: dict[str, Value] = field(init=False)
     loser: dict[str, Value] = field(init=False)
@@ -55,23 +70,37 @@ class Division:
         first, second = clients[self.row.winner], clients[self.gone.client]
         self.winner, self.winner_origins = dict(self.now.fields), dict(self.now.origins)
         self.loser, self.loser_origins = dict(second["fields"]), dict(second["origins"])
-        owners = self._edited_in()
+        edits = self._edits()
         for unit in units_in({**self.now.fields, **after["fields"], **first["fields"], **second["fields"]}):
-            if unit in GATHERED:
-                continue
-            present, then = unit_value(self.now.fields, unit), unit_value(after["fields"], unit)
-            if self._same(unit, present, then):
-                self._restore(unit, first, present)
-            elif owners.get(unit) == self.gone.client:
-                self._give(unit, first, present)
-            else:
-                self._note(self.row.winner, unit, "edited since the merge; the edit stays")
-            if unit == CONSENT and present is False and self.loser.get(unit) is not False:
-                self.loser[unit] = False
-                self._note(self.gone.client, unit, "an opt-out is never taken back")
+            if unit not in GATHERED:
+                self._divide(unit, first, after, edits.get(unit, []))
         self._divide_contacts(first, second)
         if self.now.fields.get("notes") != first["fields"].get("notes"):
             self._note(self.row.winner, "notes", "notes are only ever added; those that the merge brought stay")
+
+    def _divide(self, unit: str, first: Mapping[str, Any], after: Mapping[str, Any], edits: Sequence[Edit]) -> None:
+        """One unit of both: what was edited last in the records of each, else what it was before the merge."""
+        present, then = unit_value(self.now.fields, unit), unit_value(after["fields"], unit)
+        ours, theirs = (
+            [each for each in edits if each.client == client] for client in (self.row.winner, self.gone.client)
+        )
+        last = edits[-1] if edits else None
+        if last is not None and last.client == self.gone.client:
+            self._restore(unit, first, present)
+            if ours and not (unit == CONSENT and present is False):
+                _set(self.winner, self.winner_origins, ours[-1])
+        elif self._same(unit, present, then) and not (last is not None and last.system):
+            self._restore(unit, first, present)
+        else:
+            self._note(self.row.winner, unit, "edited since the merge; the edit stays")
+        if theirs:
+            _set(self.loser, self.loser_origins, theirs[-1])
+            self._note(self.gone.client, unit, "edited since the merge, in one of its records; the edit goes with it")
+        if theirs and self._same(unit, present, theirs[-1].value):
+            _copy(self.loser, unit, self.now.fields)
+        if unit == CONSENT and present is False and self.loser.get(unit) is not False:
+            self.loser[unit] = False
+            self._note(self.gone.client, unit, "an opt-out is never taken back")
 
     def _divide_contacts(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
         """Who keeps which contact, by its element; the other one's are buried in the records to which the merge brought them."""
@@ -116,15 +145,57 @@ class Division:
         owners: dict[str, str] = {}
         for change in self._since():
             if change.unit == "contacts":
-                theirs = (change.system, change.external_id) in self.mine
                 for element in _by_id(change.after).keys() - _by_id(change.before).keys():
-                    owners[element] = self.gone.client if theirs else self.row.winner
+                    owners[element] = self._owner(change.system, change.external_id)
         return owners
 
     def _since(self) -> list[ChangeRow]:
-        """What changed in the merged client since the merge."""
-        number = int(str(self.row.snapshot["number"])[1:])
-        return [change for change in self.tx.changes(self.row.winner) if int(change.change[1:]) > number]
+        """What changed since the merge in the merged client, or in its records while they were another one's by a later merge."""
+        number, here = _number(self.row.snapshot["number"]), self.row.winner
+        found = [change for change in self.tx.changes(here) if _number(change.change) > number]
+        for row in self.tx.merges(MergeState.UNDONE):
+            if here in row.losers and _number(row.snapshot["number"]) > number:
+                found += [
+                    change
+                    for change in self.tx.changes(row.winner)
+                    if _number(change.change) > _number(row.snapshot["number"])
+                    and (change.system, change.external_id) in self.records
+                    and change not in found
+                ]
+        return sorted(found, key=lambda change: _number(change.change))
+
+    def _owner(self, system: str, external_id: str | None) -> str:
+        return self.gone.client if (system, external_id) in self.mine else self.row.winner
+
+    def _edits(self) -> dict[str, list[Edit]]:
+        """Unit -> its edits since the merge, in order."""
+        echoes = self.row.snapshot.get(ECHOES, ())
+        found = [
+            *(
+                Edit(
+                    _number(each["number"]),
+                    each["unit"],
+                    self._owner(each["system"], each["external_id"]),
+                    each["value"],
+                    each["system"],
+                )
+                for each in echoes
+            ),
+            *(
+                Edit(
+                    _number(change.change),
+                    change.unit,
+                    self._owner(change.system, change.external_id),
+                    change.after,
+                    change.system if change.external_id is not None else "",
+                )
+                for change in self._since()
+            ),
+        ]
+        edits: dict[str, list[Edit]] = {}
+        for each in sorted(found, key=lambda each: each.number):
+            edits.setdefault(each.unit, []).append(each)
+        return edits
 
     def buried(self, links: Iterable[LinkRow]) -> list[LinkRow]:
         """The links of both clients, with the ties to the other one's contacts marked as dropped by golden."""
@@ -144,15 +215,8 @@ class Division:
         if unit == CONSENT and present is False and before is not False:
             self._note(self.row.winner, unit, "an opt-out is never taken back")
             return
-        _set(self.winner, unit, first["fields"])
+        _copy(self.winner, unit, first["fields"])
         _move_origin(self.winner_origins, first["origins"], unit)
-
-    def _give(self, unit: str, first: Mapping[str, Any], present: Maybe) -> None:
-        """An edit that was made in a record of the one that was merged away goes with it."""
-        _set(self.loser, unit, self.now.fields)
-        _move_origin(self.loser_origins, self.now.origins, unit)
-        self._restore(unit, first, present)
-        self._note(self.gone.client, unit, "edited since the merge, in one of its records; the edit goes with it")
 
     def _note(self, client: str, unit: str, reason: str) -> None:
         self.left.append(Left(client, unit, reason))
@@ -162,19 +226,28 @@ class Division:
             return left is right or (left in (UNKNOWN, None) and right in (UNKNOWN, None))
         return normalize.same(unit, left, right, self.context.within(self.now.fields))
 
-    def _edited_in(self) -> dict[str, str]:
-        """Unit -> the client in whose record it was edited last since the merge."""
-        return {
-            change.unit: self.gone.client if (change.system, change.external_id) in self.mine else self.row.winner
-            for change in self._since()
-        }
-
 
 def _by_id(contacts: Maybe) -> dict[str, dict[str, Value]]:
     return {str(each["id"]): each for each in elements(contacts)}
 
 
-def _set(fields: dict[str, Value], unit: str, source: Mapping[str, Value]) -> None:
+def _number(change: object) -> int:
+    return int(str(change)[1:])
+
+
+def _set(fields: dict[str, Value], origins: dict[str, str], edit: Edit) -> None:
+    """The unit of an edit as the edit left it: of a group its system may hold only some parts."""
+    before = unit_value(fields, edit.unit)
+    if edit.value is not UNKNOWN:
+        fields.update(
+            unit_fields(edit.unit, absorb(edit.unit, None if before is UNKNOWN else before, edit.value, None))
+        )
+    origins.pop(edit.unit, None)
+    if edit.system:
+        origins[edit.unit] = edit.system
+
+
+def _copy(fields: dict[str, Value], unit: str, source: Mapping[str, Value]) -> None:
     """The unit as another golden record has it, part by part: what is unknown there is unknown here."""
     for part in parts_of(unit):
         fields.pop(part, None)

@@ -22,6 +22,7 @@ from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_fiel
 from syncd.core.survivorship import CONSENT, GOLDEN, is_empty
 from syncd.engine import trail
 from syncd.engine.decide import GATHERED
+from syncd.engine.echoes import ECHOES, Echo
 from syncd.errors import UsageError
 from syncd.store import (
     AuditRow,
@@ -374,3 +375,42 @@ def running(tx: Tx, clients: Sequence[str]) -> Mapping[str, tuple[MergeRow, ...]
         if owner in wanted:
             found[owner] = (*found.get(owner, ()), row)
     return found
+
+
+def behind(tx: Tx, clients: Iterable[str]) -> dict[str, list[MergeRow]]:
+    """Client -> the merges that stand and made it what it is, also those of clients that it took in."""
+    found: dict[str, list[MergeRow]] = {}
+    ends = {client: client for client in clients}
+    while ends:
+        took_in: dict[str, str] = {}
+        for row in tx.merges(winners=sorted(ends)):
+            if row.state is not MergeState.UNDONE:
+                found.setdefault(ends[row.winner], []).append(row)
+                took_in.update(dict.fromkeys(row.losers, ends[row.winner]))
+        ends = took_in
+    return found
+
+
+def note_echoes(tx: Tx, echoes: Mapping[str, Sequence[Echo]]) -> None:
+    """Keep with the merges of clients what was typed into their records and moved no golden record; the last of each unit and record."""
+    rows = behind(tx, [client for client, found in echoes.items() if found])
+    for client, merges in rows.items():
+        numbers = tx.new_ids("g", len(echoes[client]))
+        new = [
+            {
+                "number": number,
+                "unit": each.unit,
+                "system": each.record[0],
+                "external_id": each.record[1],
+                "value": each.value,
+            }
+            for number, each in zip(numbers, echoes[client], strict=True)
+        ]
+        fresh = {(each["unit"], each["system"], each["external_id"]) for each in new}
+        for row in merges:
+            old = [each for each in row.snapshot.get(ECHOES, []) if _place(each) not in fresh]
+            tx.put_merge(replace(row, snapshot={**row.snapshot, ECHOES: [*old, *new]}))
+
+
+def _place(echo: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(echo["unit"]), str(echo["system"]), str(echo["external_id"])

@@ -13,27 +13,35 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from syncd.core.model import UNKNOWN, Context
-from syncd.core.survivorship import CONSENT
+from syncd.core.survivorship import CONSENT, GOLDEN
 from syncd.engine import trail
 from syncd.engine.dividing import Division, Left
+from syncd.engine.merging import RULE, behind
 from syncd.errors import UsageError
 from syncd.store import (
     AuditRow,
     Base,
     ClientRow,
     ClientState,
+    ConflictKind,
+    ConflictRow,
     ConflictStatus,
     LinkRow,
     LinkState,
     MergeRow,
     MergeState,
     RecordKey,
+    RecordRow,
     RecordState,
     WriteState,
 )
 
 if TYPE_CHECKING:
     from syncd.store import Tx
+
+
+GONE_TIMES = 2
+"""So often, in as many cycles, a record was gone when it was asked for by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,8 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     links = [link for link, _ in bundle.sides]
     moved = _links_back(tx, row, links)
     mine = {(link.system, link.external_id) for link in moved if link.client == loser.client}
-    split = Division(tx, row, bundle.client, loser, mine, context)
+    here = frozenset((link.system, link.external_id) for link in links)
+    split = Division(tx, row, bundle.client, loser, mine, here, context)
     back = {(link.system, link.external_id): link for link in moved}
     tx.put_links(split.buried([back.get((link.system, link.external_id), link) for link in links]))
     winner_after = replace(bundle.client, fields=split.winner, origins=split.winner_origins, dirty=True, updated_at=now)
@@ -125,10 +134,12 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     )
     tx.put_clients([winner_after, loser_after])
     tx.put_merge(ended := replace(row, state=MergeState.UNDONE, ended_at=now))
+    _resume(tx, row)
     for identifier in row.snapshot.get("conflicts", ()):
         conflict = tx.conflict(identifier)
         if conflict is not None and conflict.status is ConflictStatus.DECIDED:
             tx.put_conflict(replace(conflict, status=ConflictStatus.RESOLVED, decided_by=f"{actor}: taken apart again"))
+    tx.add_conflicts(_vanished(tx, row, [winner_after, loser_after], actor, now))
     tx.add_audit(
         [AuditRow(now, "clients_unmerged", actor, {"merge": row.merge, "loser": loser.client}, client=row.winner)]
     )
@@ -136,6 +147,61 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     moves = [(bundle.client, winner_after), (loser, loser_after)]
     trail.completed(tx, moves, (), at=now, cycle=None, actor=actor)
     return Parted(ended, row.winner, loser.client, tuple(sorted(mine)), tuple(split.left))
+
+
+def _resume(tx: Tx, row: MergeRow) -> None:
+    """Earlier merges of either client are to be carried out anew: this one may have absorbed what they had not come to."""
+    for merges in behind(tx, [row.winner, *row.losers]).values():
+        for each in merges:
+            if each.state is MergeState.DONE:
+                tx.put_merge(replace(each, state=MergeState.RUNNING, ended_at=None))
+
+
+def _is_gone(link: LinkRow, record: RecordRow) -> bool:
+    """Whether a record is there no more; of one that stood apart an absence was noted, and never judged."""
+    absent = link.state is LinkState.APART and record.gone_count >= GONE_TIMES
+    return record.state is RecordState.GONE or (record.state is RecordState.MISSING and absent)
+
+
+def _vanished(tx: Tx, row: MergeRow, clients: Sequence[ClientRow], actor: str, now: datetime) -> list[ConflictRow]:
+    """The records that vanished while another one of the merged client stood beside them: whether that was a delete a person is to say.
+
+    Nothing is archived because of it, and nothing is made again.
+    """
+    links = tx.links_of([each.client for each in clients])
+    found: list[ConflictRow] = []
+    for client in clients:
+        before = row.snapshot["links"][client.client]
+        had = {(each["system"], each["external_id"]) for each in before if each["state"] == LinkState.LINKED.value}
+        mine = links.get(client.client, ())
+        for link in mine:
+            beside = any(each.system == link.system and each.state is LinkState.LINKED for each in mine)
+            was_there = (link.system, link.external_id) in had
+            if link.state is not LinkState.GONE or not was_there or beside or client.fields.get("archived") is True:
+                continue
+            place = {"system": link.system, "external_id": link.external_id, "value": None, "seen_at": now.isoformat()}
+            kept = {"system": GOLDEN, "external_id": None, "value": None, "seen_at": now.isoformat()}
+            found.append(
+                ConflictRow(
+                    conflict="",
+                    client=client.client,
+                    unit="record",
+                    kind=ConflictKind.DELETE,
+                    base=None,
+                    candidates=[place, kept],
+                    rule=RULE,
+                    status=ConflictStatus.DECIDED,
+                    winner=GOLDEN,
+                    value=None,
+                    decided_by=actor,
+                    logged_at=now,
+                    reason="it vanished while a merge had another record stand for its client; it stays missing, and archives nobody",
+                    cycle=None,
+                    key=f"delete:{link.system}:{link.external_id}",
+                )
+            )
+    ids = tx.new_ids("k", len(found)) if found else []
+    return [replace(each, conflict=number) for each, number in zip(found, ids, strict=True)]
 
 
 def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow]:
@@ -149,7 +215,9 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow
     for link in links:
         client, state = before.get((link.system, link.external_id), (link.client, link.state))
         record = tx.records(link.system, [link.external_id]).get(link.external_id)
-        vanished = state is LinkState.LINKED and record is not None and record.state is RecordState.GONE
+        vanished = state is LinkState.LINKED and record is not None and _is_gone(link, record)
+        if vanished and record is not None and record.state is not RecordState.GONE:
+            tx.put_records([replace(record, state=RecordState.GONE)])
         state = LinkState.GONE if link.state is LinkState.GONE or vanished else state
         if (client, state) == (link.client, link.state):
             continue
@@ -158,7 +226,10 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow
         if link.state is LinkState.APART and state is LinkState.LINKED:
             matched = matched.split("; merged into ")[0]
             shown = record.fields.get("archived", UNKNOWN) if record is not None else UNKNOWN
-            bases["archived"] = Base(seen=shown)  # that it is archived was the merge's doing, and nobody's edit
+            if bases.get("archived", Base()).seen in (shown, UNKNOWN):
+                bases["archived"] = Base(
+                    seen=shown
+                )  # that it is archived was the merge's doing; else it is an edit, yet to be heard
         back.append(replace(link, client=client, state=state, bases=bases, matched_by=matched))
     return back
 

@@ -21,7 +21,7 @@ from syncd.engine import trail
 from syncd.engine.absorbing import ARCHIVED, duplicates, progress
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
 from syncd.engine.decide import Barred, Draft, Scope, decide, mass_changes
-from syncd.engine.merging import running
+from syncd.engine.merging import note_echoes, running
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.engine.recognising import propose_equal
 from syncd.engine.taking_over import in_question, propose_retired
@@ -193,7 +193,10 @@ def _commit(
     moved = [link for draft in drafts for key, link in draft.links.items() if before[key] != link]
     if moved:
         tx.put_links(moved)
-    changes = [row for draft in drafts for row in draft.changes]
+    note_echoes(tx, {draft.client.client: draft.echoes for draft in drafts if draft.echoes})
+    changes = [
+        row for draft in drafts for row in draft.changes
+    ]  # their numbers come after: what won is later than what lost
     if changes:
         ids = tx.new_ids("g", len(changes))
         tx.add_changes([replace(row, change=number) for row, number in zip(changes, ids, strict=True)])

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from syncd.engine import trail
-from syncd.engine.absorbing import MERGED, duplicates, set_apart
+from syncd.engine.absorbing import ARCHIVED, MERGED, duplicates, set_apart
 from syncd.engine.merging import running
 from syncd.engine.observe import observe, written_memory
 from syncd.errors import Stale
-from syncd.store import RecordState, WriteState
+from syncd.store import Base, RecordState, WriteState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,8 +43,16 @@ def merge_records(lane: Lane, row: WriteRow, loser: Listed, *, sent_at: datetime
         else:
             memories = {left.external_id: written_memory(now)}
             observe(tx, lane.system, [left], asked_at=sent_at, now=now, cycle=lane.cycle, memories=memories)
+            _account(tx, lane, left.external_id)
         tx.put_writes([replace(row, client=client, state=WriteState.DONE, done_at=now, error=None)])
         tx.mark_dirty([client])
+
+
+def _account(tx: Tx, lane: Lane, external_id: str) -> None:
+    """That the record is archived now is the system's answer to the merge, and nobody's edit."""
+    link, record = tx.link(lane.system.name, external_id), tx.records(lane.system.name, [external_id]).get(external_id)
+    if link is not None and record is not None and ARCHIVED in record.fields:
+        tx.put_links([replace(link, bases={**link.bases, ARCHIVED: Base(seen=record.fields[ARCHIVED])})])
 
 
 def _retired(tx: Tx, lane: Lane, external_id: str, survivor: str, now: datetime) -> None:

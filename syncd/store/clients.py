@@ -278,10 +278,18 @@ def merge(work: Work, identifier: str) -> MergeRow | None:
     return work.row(MergeRow, tables.merges, tables.merges.c.merge == identifier)
 
 
-def merges(work: Work, state: MergeState | None = None, *, winner: str | None = None) -> list[MergeRow]:
-    """Merges, oldest first."""
+def merges(
+    work: Work,
+    state: MergeState | None = None,
+    *,
+    winner: str | None = None,
+    winners: Collection[str] | None = None,
+) -> list[MergeRow]:
+    """Merges, oldest first. winner, winners: only those into this client, into any of these."""
     column = tables.merges.c
     where = [known == value for known, value in ((column.state, state), (column.winner, winner)) if value is not None]
+    if winners is not None:
+        where.append(work.among(column.winner, winners))
     return work.rows(MergeRow, tables.merges, *where, order=[column.number])
 
 

@@ -1,6 +1,6 @@
 """Run many seeds: `python -m tests.simulation SEEDS [START [JOBS]]`; `--store sqlite`: on the real store, `--workers 3`: as in a cluster.
 
-Every failure prints its seed; `python -m tests.simulation show SEED [WORKERS]` its plan and its timeline.
+Every failure prints its seed; `python -m tests.simulation show SEED [--workers N] [--joins]` its plan and its timeline.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def one(
     return seed, found, figures
 
 
-def timeline(seed: int, workers: int = 1) -> str:
+def timeline(seed: int, workers: int = 1, joins: bool | None = None) -> str:
     """The plan of a seed and everything that happened."""
-    life = Life(make_plan(seed), workers=workers)
+    life = Life(make_plan(seed, joins=joins), workers=workers)
     try:
         life.run()
     except Exception as error:  # noqa: BLE001
@@ -98,12 +98,22 @@ def remains(life: Life) -> list[str]:
         ]
 
 
+def show(arguments: list[str]) -> int:
+    """Print what happened in the life of one seed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation show", description="Tell one life.")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--joins", action=argparse.BooleanOptionalAction, default=None)
+    asked = parser.parse_args(arguments)
+    sys.stdout.write(timeline(asked.seed, asked.workers, asked.joins) + "\n")
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     """Run the seeds; 0 if none was violated."""
     silence()
     if arguments[:1] == ["show"]:
-        sys.stdout.write(timeline(*map(int, arguments[1:])) + "\n")
-        return 0
+        return show(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Live many seeds, and judge them.")
     parser.add_argument("seeds", type=int, nargs="?", default=1000, help="how many")
     parser.add_argument("start", type=int, nargs="?", default=1, help="the first")
@@ -132,7 +142,7 @@ def main(arguments: list[str]) -> int:
                     break
     seconds = time.monotonic() - began
     if failed and os.environ.get("TIMELINE"):
-        sys.stdout.write(timeline(min(failed), asked.workers) + "\n")
+        sys.stdout.write(timeline(min(failed), asked.workers, asked.joins) + "\n")
     rate = figures["seeds"] / seconds / jobs
     sys.stdout.write(f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {rate:.1f} seeds/s/core\n")
     return 1 if failed else 0

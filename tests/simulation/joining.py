@@ -209,6 +209,7 @@ class Joiner:
         oracle, client = life.oracle, life.oracle.owner[lost]
         oracle.absorbed[lost] = new
         oracle.typed_records.add((lost[0], new))
+        oracle.renamed.add((lost[0], new))
         oracle.touched(lost[0], new, before.get("x_note"))
         held = [unit for unit in UNITS if parts_held(world.profile, unit)]
         oracle.typed(
@@ -370,7 +371,10 @@ class Joiner:
                 if any(edit.number >= promise.settled for edit in oracle.cell(kin, unit)):
                     continue
                 was, there = (_value(unit, each) for each in (fields, now))
-                if was != there and not (unit == "marketing_consent" and there is False):
+                opted_out = (
+                    unit == "marketing_consent" and now.get(unit) is False
+                )  # the merged client's stays with both
+                if was != there and not opted_out:
                     message = f"{promise.merge} was taken back: {unit} of {client} was {was!r}, and is {there!r}"
                     raise Violation(message)
 

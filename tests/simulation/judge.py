@@ -195,7 +195,10 @@ class Judge:
             if hold.kind in (HoldKind.MERGE, HoldKind.BRAKE)
             for item in hold.items
         )
-        if not told and link.client != other.client:
+        taken_back = any(
+            ref in each.these | each.those and kept in each.these | each.those for each in self.life.joiner.partings
+        )  # a person said since that the two are not one
+        if not told and link.client != other.client and not taken_back:
             self._fail(f"{ref} was merged into {kept} by its system, and counts as deleted")
 
     def _touched(self, ref: tuple[str, str]) -> bool:

@@ -502,8 +502,14 @@ class LedgerTx:
     def merge(self, identifier: str) -> MergeRow | None:
         return self._read("merges").get(identifier)
 
-    def merges(self, state: MergeState | None = None, *, winner: str | None = None) -> list[MergeRow]:
-        rows = self._numbered("merges")
+    def merges(
+        self,
+        state: MergeState | None = None,
+        *,
+        winner: str | None = None,
+        winners: Collection[str] | None = None,
+    ) -> list[MergeRow]:
+        rows = [row for row in self._numbered("merges") if winners is None or row.winner in winners]
         return [row for row in rows if state in (None, row.state) and winner in (None, row.winner)]
 
     # -- outbox ----------------------------------------------------------------------------------------------------

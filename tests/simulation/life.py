@@ -298,12 +298,12 @@ class Life:
     def _judge_deletes(self, tx: Any) -> None:
         """No more records are taken for deleted at once than the brake lets through, or a person released."""
         limit = self.plan.policy.brake(BrakeKind.DELETES)
-        gone = {
-            (link.system, link.external_id)
-            for mine in tx.links_of([row.client for row in tx.clients()]).values()
-            for link in mine
-            if link.state is LinkState.GONE
-        }
+        links = [link for mine in tx.links_of([row.client for row in tx.clients()]).values() for link in mine]
+        standing = {(link.client, link.system) for link in links if link.state is LinkState.LINKED}
+        gone = {(link.system, link.external_id) for link in links if link.state is LinkState.GONE}
+        beside = {
+            (link.system, link.external_id) for link in links if (link.client, link.system) in standing
+        }  # another record stands for its client: that one of them is gone is no delete, but an unlink
         released = {
             (item.get("system"), item.get("external_id"))
             for hold in tx.holds(None)
@@ -318,7 +318,7 @@ class Life:
         }
         for name in self.worlds:
             known = self._gone | released | replaced | self.oracle.syncd_removed | self.oracle.absorbed.keys()
-            new = [ref for ref in gone - known if ref[0] == name]
+            new = [ref for ref in gone - known - beside if ref[0] == name]
             removed = [ref for ref in self.oracle.syncd_removed - self._removed if ref[0] == name]
             records = tx.count_records(name) + len(new) + len(removed)
             if len(new) > limit.count and len(new) > limit.share * records:

@@ -111,6 +111,8 @@ class Oracle:
         self.kinship: dict[int, set[int]] = {}
         self.absorbed: dict[tuple[str, str], str] = {}
         """Record that a person merged away inside its system -> the one that took its place there."""
+        self.renamed: set[tuple[str, str]] = set()
+        """Records that got another id: only by name and e-mail can syncd tell whose they are, until it has seen them."""
         self.unheard: set[int] = set()
         """Edits typed into a record that stands apart after a merge: it asks for nothing any more."""
         self.writes = 0

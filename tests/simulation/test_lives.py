@@ -41,3 +41,15 @@ def test_a_life_among_workers_keeps_every_promise(seed: int) -> None:
     """Three processes take turns with the tenant, as in a cluster, each for the systems that are due: the same promises."""
     _, violation, _ = one(seed, workers=3)
     assert violation is None, f"{violation}\n{timeline(seed, 3)[-6000:]}"
+
+
+KEPT = (2431, 520360, 521356, 900037, 900160, 900226, 900325, 900545, 900622, 900956, 901063, 901473)
+"""Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
+
+
+@pytest.mark.parametrize("seed", KEPT)
+def test_a_life_of_merges_keeps_every_promise(seed: int) -> None:
+    """Merges and what takes them back lose, double and undo nothing that somebody typed around them."""
+    _, violation, figures = one(seed, joins=True)
+    assert violation is None, f"{violation}\n{timeline(seed, joins=True)[-6000:]}"
+    assert figures["cycles"] > 0

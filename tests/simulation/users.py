@@ -234,9 +234,12 @@ class Users:
         profile = self.worlds[system].profile
         ref = (system, external_id)
         doubtful = ref not in self.oracle.typed_records and ref not in self.oracle.first_known
+        units = TYPED if not doubtful else ("email", "details", "payment_terms_days")
+        if ref in self.oracle.renamed and ref not in self.oracle.first_known:
+            units = ("details", "payment_terms_days")
         return [
             unit
-            for unit in (TYPED if not doubtful else ("email", "details", "payment_terms_days"))
+            for unit in units
             if parts_held(profile, unit) and (system, external_id, unit) not in self.oracle.hidden
         ]
 

@@ -145,6 +145,7 @@ def test_log_holds_writes_and_standings_come_back(store) -> None:
             [merge],
             [],
         )
+        assert (tx.merges(winners=["c2", "c1"]), tx.merges(winners=["c2"]), tx.merges(winners=[])) == ([merge], [], [])
         assert tx.audit("c1") == [replace(audit, seq=1), replace(audit, seq=2)]
         assert tx.audit(after=1, kind="release", cycle="y1") == [replace(audit, seq=2)]
 

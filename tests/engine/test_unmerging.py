@@ -1,0 +1,157 @@
+"""Taking merges back: what was typed around a merge stays with whose record it was typed into, and what vanished meanwhile is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncd.store import ConflictKind, LinkState, MergeState
+from tests.engine.rig import Rig, writes
+from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
+from tests.engine.test_trail import assert_complete
+
+
+def record_of(rig: Rig, client: str, system: str) -> str:
+    """The record of a client in a system."""
+    return next(key[1] for key, link in links(rig).items() if link.client == client and key[0] == system)
+
+
+def test_an_edit_that_said_what_the_winner_says_stays(tmp_path: Path) -> None:
+    """A name typed into the loser's record just before the merge, equal to the winner's, is the loser's name after the unmerge."""
+    rig = two_clients(tmp_path)
+    theirs = record_of(rig, "c2", "b")
+    rig.worlds["b"].edit(theirs, name="ACME Europe")
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    parted = rig.operate().unmerge("c2")
+    assert [(each.client, each.field) for each in parted.left] == [("c2", "name")]
+    rig.settle()
+    assert [row.fields["name"] for row in rig.clients()] == ["ACME Europe", "ACME Europe"]
+    assert rig.worlds["b"].record(theirs)["name"] == "ACME Europe"
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_an_edit_that_said_what_the_loser_brought_stays(tmp_path: Path) -> None:
+    """A city that the winner has from the loser, and that somebody then types into the winner's record, stays when the merge is taken back."""
+    rig = two_clients(tmp_path)
+    mine = record_of(rig, "c1", "a")
+    rig.operate().merge("c1", "c2")
+    rig.worlds["a"].edit(mine, city="Lyon", postal_code="69001", country="FR")
+    rig.settle()
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields["city"] for row in rig.clients()] == ["Lyon", "Lyon"]
+    assert rig.worlds["a"].record(mine)["city"] == "Lyon"
+    assert_complete(rig)
+
+
+def test_what_a_merge_wrote_is_nobodys_edit(tmp_path: Path) -> None:
+    """A value that the merge wrote into the other's records, and that is seen there again, goes when the merge is taken back."""
+    rig = two_clients(tmp_path, profiles={"b": NO_ARCHIVE})
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert [row.snapshot.get("echoes") for row in merges(rig)] == [None]
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields.get("city") for row in rig.clients()] == [None, "Lyon"]
+    assert_complete(rig)
+
+
+def test_an_edit_that_the_other_one_won_against_is_there_again(tmp_path: Path) -> None:
+    """A phone typed into the loser's record loses against the winner's as long as they are one, and is the loser's after the unmerge."""
+    rig = two_clients(tmp_path)
+    theirs = record_of(rig, "c2", "b")
+    rig.operate().merge("c1", "c2")
+    rig.worlds["b"].edit(theirs, phone="+33155555555")
+    rig.settle()
+    assert rig.clients()[0].fields["phone"] == "+33123456789"
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields["phone"] for row in rig.clients()] == ["+33123456789", "+33155555555"]
+    assert rig.worlds["b"].record(theirs)["phone"] == "+33155555555"
+    assert_complete(rig)
+
+
+def test_an_edit_that_the_other_one_overwrote_is_there_again(tmp_path: Path) -> None:
+    """Details typed into the loser's record, and later others into the winner's: after the unmerge each has its own."""
+    rig = two_clients(tmp_path)
+    mine, theirs = record_of(rig, "c1", "a"), record_of(rig, "c2", "b")
+    rig.operate().merge("c1", "c2")
+    rig.worlds["b"].edit(theirs, details="pays late")
+    rig.settle()
+    rig.worlds["a"].edit(mine, details="pays at once")
+    rig.settle()
+    assert rig.clients()[0].fields["details"] == "pays at once"
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields["details"] for row in rig.clients()] == ["pays at once", "pays late"]
+    assert rig.worlds["b"].record(theirs)["details"] == "pays late"
+    assert_complete(rig)
+
+
+def test_an_archive_typed_just_before_a_merge_is_not_undone(tmp_path: Path) -> None:
+    """A record that a person archived, and that a merge then found archived, archives its client once the merge is taken back."""
+    rig = two_clients(tmp_path)
+    theirs = record_of(rig, "c2", "b")
+    rig.worlds["b"].edit(theirs, archived=True)
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    rig.operate().unmerge("c2")
+    rig.settle()
+    first, second = rig.clients()
+    assert (first.fields["archived"], second.fields["archived"]) == (False, True)
+    assert rig.worlds["b"].record(theirs)["archived"] is True
+    assert all(rig.worlds[name].record(record_of(rig, "c2", name))["archived"] for name in rig.worlds)
+    assert_complete(rig)
+
+
+def test_a_merge_inside_a_merge_is_carried_out_after_the_outer_one_was_taken_back(tmp_path: Path) -> None:
+    """The outer merge absorbs all records where nothing can be archived; taken back, the inner one still leaves one record of its client."""
+    rig = two_clients(tmp_path, profiles={"b": NO_ARCHIVE})
+    rig.worlds["c"].add(name="Cordonnerie Petit", email="c@petit.example")
+    rig.settle()
+    rig.operate().merge("c1", "c2")
+    rig.operate().merge("c3", "c1")
+    rig.settle()
+    rig.operate().unmerge("c1")
+    rig.settle()
+    mine = [link for (system, _), link in links(rig).items() if link.client == "c1" and system == "b"]
+    assert sorted(link.state for link in mine) == [LinkState.APART, LinkState.LINKED]
+    assert [row.state for row in merges(rig)] == [MergeState.DONE, MergeState.UNDONE]
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_an_edit_during_an_outer_merge_goes_with_its_record_when_the_inner_one_is_taken_back(tmp_path: Path) -> None:
+    """What was typed into a record while its client was two merges deep is still that client's when both are taken back."""
+    rig = two_clients(tmp_path, profiles={"b": NO_ARCHIVE})
+    rig.worlds["c"].add(name="Cordonnerie Petit", email="c@petit.example")
+    rig.settle()
+    theirs = record_of(rig, "c2", "b")
+    rig.operate().merge("c1", "c2")
+    rig.operate().merge("c3", "c1")
+    rig.worlds["b"].edit(theirs, phone="+33155555555")
+    rig.settle()
+    rig.operate().unmerge("c1")
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields.get("phone") for row in rig.clients()] == ["+33123456789", "+33155555555", None]
+    assert_complete(rig)
+
+
+def test_what_vanished_while_two_were_one_is_told(tmp_path: Path) -> None:
+    """A record that is deleted beside another one of the merged client archives nobody; after the unmerge a conflict tells of it, once."""
+    rig = two_clients(tmp_path, profiles={"b": NO_ARCHIVE})
+    mine, theirs = record_of(rig, "c1", "b"), record_of(rig, "c2", "b")
+    rig.operate().merge("c1", "c2")
+    rig.cycle()
+    rig.worlds["b"].remove(theirs)
+    for _ in range(4):
+        rig.cycle()
+    rig.operate().unmerge("c2")
+    rig.settle()
+    told = [row for row in rig.conflicts() if row.kind is ConflictKind.DELETE]
+    assert [(row.client, row.candidates[0]["external_id"], row.winner) for row in told] == [("c2", theirs, "golden")]
+    assert rig.worlds["b"].ids() == [mine]
+    assert [row.fields["archived"] for row in rig.clients()] == [False, False]
+    assert_complete(rig)
