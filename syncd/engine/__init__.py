@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log, spans
 from syncd.core.model import Action, Policy
 from syncd.engine.applying import sights
-from syncd.engine.automatic import decide_all, held_clients, merge_certain
+from syncd.engine.automatic import closed_systems, decide_all, held_clients, merge_certain
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
@@ -357,8 +357,9 @@ class Engine:
             for row in made:
                 self._keep_report(row.payload["systems"])
         with transactions() as tx:
-            held = held_clients(tx)
-        total = decide_all(transactions, replace(scope, held_clients=held, frozen=frozen))
+            closed = {**closed_systems(tx), **blocked}
+            scope = replace(scope, held_clients=held_clients(tx), blocked=closed, frozen=frozen)
+        total = decide_all(transactions, scope)
         total.holds += holds + opened
         if not frozen:
             total.add(self._merge_certain(transactions, scope))

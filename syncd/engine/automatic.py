@@ -14,7 +14,7 @@ from syncd import log
 from syncd.core.correlate import are_certain
 from syncd.core.model import BrakeKind
 from syncd.engine import merging
-from syncd.engine.brakes import RECORD
+from syncd.engine.brakes import RECORD, is_of_strangers
 from syncd.engine.decide import Scope, present
 from syncd.engine.reconcile import Reconciled, Transactions, reconcile
 from syncd.engine.systems import digest
@@ -163,7 +163,16 @@ def held_clients(tx: Tx) -> dict[str, str]:
             for item in hold.items:
                 if item.get("client"):
                     held[str(item["client"])] = f"{hold.hold}: {hold.reason}"
+        elif is_of_strangers(hold):
+            held.update(dict.fromkeys(tx.known_only_in(str(hold.system)), f"{hold.hold}: {hold.reason}"))
     return held
+
+
+def closed_systems(tx: Tx) -> dict[str, str]:
+    """Systems in which nothing is created while a person decides whether they are another account's, and why."""
+    return {
+        str(hold.system): f"{hold.hold}: {hold.reason}" for hold in tx.holds(HoldState.OPEN) if is_of_strangers(hold)
+    }
 
 
 def decide_all(transactions: Transactions, scope: Scope) -> Reconciled:

@@ -11,16 +11,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from syncd import log
-from syncd.core.model import BrakeKind, Value
+from syncd.core.model import UNKNOWN, BrakeKind, Value, unit_value
+from syncd.engine import by_hand
 from syncd.engine.decide import Scope
 from syncd.engine.systems import digest
 from syncd.store import HoldKind, HoldRow, HoldState
 
 if TYPE_CHECKING:
-    from syncd.store import Tx
+    from syncd.store import LinkRow, RecordRow, Tx
 
 RECORD = "record"
 """In the place of a field, where the whole record is meant."""
+
+STRANGERS = "strangers"
+"""Mark of the items of a hold: nobody is left who was known before, so that the list may be another account's."""
+
+SHOWN = "shown"
+"""Key in an item of a hold: what each record of the system showed then, by external id. A refusal concerns nothing else."""
 
 Item = tuple[str, str, str]
 """(client, unit, digest of the value): one change of a braked set."""
@@ -83,6 +90,28 @@ def is_edit_brake(hold: HoldRow) -> bool:
     return hold.kind is HoldKind.BRAKE and bool(hold.items) and hold.items[0].get("field") != RECORD
 
 
+def is_of_strangers(hold: HoldRow) -> bool:
+    """Whether a hold is about a system of which nobody is left who was known before; what only it shows is created nowhere meanwhile."""
+    return hold.kind is HoldKind.BRAKE and bool(hold.items) and bool(hold.items[0].get(STRANGERS))
+
+
+def shown(link: LinkRow, record: RecordRow | None, unit: str) -> Value:
+    """What a record shows of a unit, also where it is (one value of) one contact; None where it shows nothing."""
+    if record is None:
+        return None
+    if by_hand.is_about_contacts(unit):
+        return by_hand.shown(link, record, unit)
+    value = unit_value(record.fields, unit)
+    return None if value is UNKNOWN else value
+
+
+def let_go(tx: Tx, hold: HoldRow) -> None:
+    """Have decided anew who waits with a hold that ends: the clients that it names, and those that nobody but strangers shows."""
+    tx.mark_dirty(sorted({str(item["client"]) for item in hold.items if item.get("client")}))
+    if is_of_strangers(hold):
+        tx.mark_dirty(tx.known_only_in(str(hold.system)))
+
+
 def _of(hold: HoldRow) -> tuple[BrakeKind, str]:
     return BrakeKind(hold.items[0]["kind"]), str(hold.system)
 
@@ -95,8 +124,10 @@ def _items(hold: HoldRow) -> set[tuple[str, str, str, str, str]]:
 
 
 def _open(tx: Tx, kind: BrakeKind, system: str, found: dict[Item, Value], records: int, scope: Scope) -> None:
+    sides = {bundle.client.client: bundle.sides for bundle in tx.bundles(sorted({client for client, _, _ in found}))}
     items = [
         {"kind": kind.value, "client": client, "field": unit, "system": system, "value": value}
+        | {SHOWN: {row.external_id: shown(row, record, unit) for row, record in sides[client] if row.system == system}}
         for (client, unit, _), value in sorted(found.items(), key=lambda entry: entry[0])
     ]
     clients = len({item["client"] for item in items})

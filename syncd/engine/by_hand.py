@@ -62,6 +62,18 @@ def decided(bundle: Bundle, unit: str, value: Value) -> tuple[Value, list[LinkRo
     return after, [link for link, (old, _) in zip(links, bundle.sides, strict=True) if link != old]
 
 
+def shown(link: LinkRow, record: RecordRow, unit: str) -> Value:
+    """What a record shows of one contact or of one of its values, or of all contacts; None where it shows nothing."""
+    if unit == CONTACTS:
+        return _known(record.fields, CONTACTS)
+    element, part = element_of(unit)
+    tie = ties_of(link).get(element)
+    contact = _shown(record, tie) if tie is not None else None
+    if contact is None:
+        return None
+    return _known(contact, part) if part else dict(contact)
+
+
 def accounted(link: LinkRow, record: RecordRow, unit: str) -> LinkRow:
     """A refused edit counts as seen, and golden is written back over it; a refused removal is no tie any more."""
     element, part = element_of(unit)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log
 from syncd.core.model import BrakeKind, Value
 from syncd.engine import trail
-from syncd.engine.brakes import RECORD
+from syncd.engine.brakes import RECORD, STRANGERS, let_go
 from syncd.engine.decide import Scope
 from syncd.engine.planning import DELETED_IN, TO_BE_DELETED
 from syncd.engine.systems import digest, number_of
@@ -37,6 +37,9 @@ from syncd.store import (
 if TYPE_CHECKING:
     from syncd.store import Tx
 
+GONE_CONFIRMATIONS = 2
+"""How often a system must have said that a record is gone before it is believed."""
+
 KINDS = (BrakeKind.DELETES, BrakeKind.UNLINKS)
 """What may have become of a record that vanished: deleted, or another record took its place."""
 
@@ -53,19 +56,24 @@ def accept_deletes(tx: Tx, scope: Scope) -> int:
     """Turn believed absences into tombstones, conflicts, merges or holds. Returns how many records were accepted as deleted."""
     accepted = 0
     for name in scope.systems:
-        gone = tx.confirmed_gone(name)
-        if gone:
-            accepted += _accept(tx, name, gone, scope)
+        missing = tx.missing(name)
+        strangers = _nobody_is_left(tx, name, missing)
+        if strangers or any(_is_confirmed(row) for row in missing):
+            accepted += _accept(tx, name, [row for row in missing if strangers or _is_confirmed(row)], scope)
         else:
             for kind in KINDS:
                 _lapse(tx, name, kind, frozenset(), scope)
     return accepted
 
 
+def _is_confirmed(row: RecordRow) -> bool:
+    return row.gone_count >= GONE_CONFIRMATIONS
+
+
 def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int:
     links = {row.external_id: link for row in gone if (link := tx.link(system, row.external_id)) is not None}
     apart = [row for row in gone if row.external_id in links and links[row.external_id].state is LinkState.APART]
-    tx.put_records([replace(row, state=RecordState.GONE) for row in apart])
+    tx.put_records([replace(row, state=RecordState.GONE) for row in apart if _is_confirmed(row)])
     rows = [row for row in gone if row.external_id in links and row not in apart]
     takers = {row.external_id: taker for row in rows if (taker := find_taker(tx, row, links[row.external_id], scope))}
     plain = [row for row in rows if row.external_id not in takers]
@@ -75,7 +83,7 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
     seen_in = {walk.walk: walk.cycle for walk in tx.walks(system, WALKS_BACK)}
     accepted = 0
     for row in (*plain, *replaced):
-        if row.external_id in held:
+        if row.external_id in held or not _is_confirmed(row):
             continue
         link = links[row.external_id]
         tx.put_records([replace(row, state=RecordState.GONE)])
@@ -121,10 +129,11 @@ def _held(
     }
     before = {str(item["external_id"]) for item in standing.items} if standing else set()
     ids = {row.external_id for row in gone} - released
-    new = ids - before
+    waiting = [row for row in gone if row.external_id in ids]
+    strangers = _nobody_is_left(tx, system, waiting)
+    new = {row.external_id for row in waiting if strangers or _is_confirmed(row)} - before
     records = tx.count_records(system) + len(gone)
-    replaced = len(new) >= WHOLE_LIST_MINIMUM_RECORDS and _nobody_is_left(tx, system, gone)
-    over = replaced or scope.policy.brake(kind).stops(len(new), records)
+    over = strangers or scope.policy.brake(kind).stops(len(new), records)
     whole = frozenset((ids & before) | (new if over else set()))
     if standing is not None and whole == before:
         return whole
@@ -139,11 +148,15 @@ def _held(
                 "system": system,
                 "external_id": external_id,
             }
+            | ({STRANGERS: True} if strangers else {})
             for external_id in sorted(whole)
         ]
         reason = f"{kind.value}: {len(whole)} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
-        if replaced:
-            reason = f"{kind.value}: none of the {len(whole)} records known before is left in {system}; are the credentials another account's?"
+        if strangers:
+            reason = (
+                f"{kind.value}: none of the {len(whole)} records known before is left in {system}; are the credentials another account's? "
+                f"Until that is said, nothing is created in {system}, and who is only there is created nowhere else"
+            )
         tx.put_hold(
             HoldRow(tx.new_ids("h", 1)[0], HoldKind.BRAKE, system, reason, items, scope.now, f"brake:{digest(items)}")
         )
@@ -152,7 +165,12 @@ def _held(
 
 
 def _nobody_is_left(tx: Tx, system: str, gone: Sequence[RecordRow]) -> bool:
-    """Whether every record that a system has now came after these were listed last: then it may be another account's list."""
+    """Whether every record that a system has now came after these (some at least) were listed last: it may be another account's list.
+
+    That is asked as soon as they are missing: before their end is believed, strangers would be clients in every other system.
+    """
+    if len(gone) < WHOLE_LIST_MINIMUM_RECORDS:
+        return False
     cycles = {walk.walk: number_of(walk.cycle) for walk in tx.walks(system, WALKS_BACK)}
     before = min(cycles.values(), default=0) - 1
     last = min(cycles.get(row.walk, before) if row.walk else (row.first_seen_in or 0) - 1 for row in gone)
@@ -162,6 +180,7 @@ def _nobody_is_left(tx: Tx, system: str, gone: Sequence[RecordRow]) -> bool:
 def _lapse(tx: Tx, system: str, kind: BrakeKind, whole: frozenset[str], scope: Scope) -> None:
     for hold in tx.holds(HoldState.OPEN):
         if _is_mine(hold, system, kind) and {str(item["external_id"]) for item in hold.items} != whole:
+            let_go(tx, hold)
             tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="the set changed"))
 
 

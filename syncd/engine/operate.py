@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from syncd import log
 from syncd.core import normalize
 from syncd.core.model import UNKNOWN, Context, Value, is_group, kind_of, parts_of, unit_fields, unit_value
-from syncd.engine import by_hand, merging, parting, trail
+from syncd.engine import by_hand, merging, parting, refusing, trail
 from syncd.engine.automatic import is_merge_brake, ranked
-from syncd.engine.brakes import RECORD
+from syncd.engine.brakes import RECORD, let_go
 from syncd.engine.children import CONTACTS
 from syncd.engine.decide import split_person
 from syncd.errors import UsageError
@@ -35,7 +35,6 @@ from syncd.store import (
     LinkRow,
     LinkState,
     MergeRow,
-    RecordState,
     Standing,
     StandingState,
     WriteRow,
@@ -75,7 +74,7 @@ class Operator:
                         self._join_pair(tx, str(item["into"]), str(item["client"]), row, now)
                     state = HoldState.DONE
                 case HoldKind.BRAKE:
-                    tx.mark_dirty(_clients(row))
+                    let_go(tx, row)
                     state = HoldState.RELEASED
                 case HoldKind.LINK | HoldKind.MERGE:
                     self._join(tx, row, now)
@@ -114,16 +113,16 @@ class Operator:
                     for item in row.items:
                         parting.keep_apart(tx, str(item["into"]), str(item["client"]))
                 case HoldKind.BRAKE if row.items and row.items[0].get("field") == RECORD:
-                    trail.ended(tx, _forget_records(tx, row), at=now, cycle=None, actor=self.actor)
+                    trail.ended(tx, refusing.forget_records(tx, row), at=now, cycle=None, actor=self.actor)
                 case HoldKind.BRAKE | HoldKind.LOSSY:
-                    _account(tx, row)
+                    refusing.account(tx, row)
                 case HoldKind.LINK | HoldKind.MERGE:
                     self._keep_apart(tx, row)
                 case HoldKind.FIELD:
                     _thaw(tx, row, agree=True)
                 case _:
                     pass
-            tx.mark_dirty(_clients(row))
+            let_go(tx, row)
             return self._end(tx, row, HoldState.REFUSED, now, "refused")
 
     def resolve(self, conflict: str, *, take: str | None = None, value: str | None = None) -> ConflictRow:
@@ -397,35 +396,6 @@ def _write(tx: Tx, write: str, states: Sequence[WriteState]) -> WriteRow:
 
 def _clients(row: HoldRow) -> list[str]:
     return sorted({str(item["client"]) for item in row.items if item.get("client")})
-
-
-def _account(tx: Tx, row: HoldRow) -> None:
-    """A refused edit counts as seen: golden is written back over it."""
-    for item in row.items:
-        for link in tx.links_of([str(item["client"])]).get(str(item["client"]), []):
-            record = tx.records(link.system, [link.external_id]).get(link.external_id)
-            if link.system == item["system"] and record is not None:
-                unit = str(item["field"])
-                if by_hand.is_about_contacts(unit):
-                    tx.put_links([by_hand.accounted(link, record, unit)])
-                    continue
-                base = replace(link.bases.get(unit, Base()), seen=unit_value(record.fields, unit), agreed=UNKNOWN)
-                tx.put_links([replace(link, bases={**link.bases, unit: base})])
-
-
-def _forget_records(tx: Tx, row: HoldRow) -> list[LinkRow]:
-    """A refused mass delete: the records are gone where they were deleted, and nothing follows from it elsewhere."""
-    ended: list[LinkRow] = []
-    for item in row.items:
-        system, external_id = str(item["system"]), str(item["external_id"])
-        record = tx.records(system, [external_id]).get(external_id)
-        link = tx.link(system, external_id)
-        if record is not None:
-            tx.put_records([replace(record, state=RecordState.GONE)])
-        if link is not None:
-            ended.append(replace(link, state=LinkState.GONE))
-    tx.put_links(ended)
-    return ended
 
 
 def _thaw(tx: Tx, row: HoldRow, *, agree: bool) -> None:

@@ -70,6 +70,17 @@ def plan_client(
     return outbound
 
 
+def _vanishing(bundle: Bundle, draft: Draft) -> str | None:
+    """Why a client is created nowhere as long as its records are missing and none is there: perhaps it was deleted."""
+    live = [
+        record for link, record in bundle.sides if draft.links[link.system, link.external_id].state is LinkState.LINKED
+    ]
+    missing = [record for record in live if record is not None and record.state is RecordState.MISSING]
+    if not missing or len(missing) < len(live):
+        return None
+    return f"its record {missing[0].external_id} in {missing[0].system} is missing; not confirmed yet"
+
+
 def _settling(standing: Standing) -> Standing:
     if standing.state is not StandingState.IN_SYNC:
         return standing
@@ -93,7 +104,7 @@ def _plan_system(
     outbound: Outbound,
 ) -> None:
     link, record = _record_in(bundle, draft, system.name, scope)
-    target = system.target(draft.client.fields, scope.blocked.get(system.name))
+    target = system.target(draft.client.fields, scope.blocked.get(system.name) or _vanishing(bundle, draft))
     held = _held(link, record)
     outcome = place(wish, target, held)
     intent = outcome.intent

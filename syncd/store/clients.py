@@ -19,6 +19,7 @@ from syncd.store.rows import (
     ClientRow,
     ClientState,
     LinkRow,
+    LinkState,
     MergeRow,
     MergeState,
     RecordKey,
@@ -181,6 +182,14 @@ def links_of(work: Work, ids: Collection[str]) -> dict[str, list[LinkRow]]:
     for row in work.rows(LinkRow, tables.links, work.among(tables.links.c.client, ids)):
         grouped.setdefault(row.client, []).append(row)
     return grouped
+
+
+def known_only_in(work: Work, system: str) -> list[str]:
+    """The clients all of whose linked records are in one system."""
+    link = tables.links.c
+    places = select(link.client).where(link.state == LinkState.LINKED).group_by(link.client)
+    alone = places.having(func.min(link.system) == system, func.max(link.system) == system)
+    return list(work.run(alone.order_by(link.client)).scalars())
 
 
 def forget_records(work: Work, system: str, ids: Collection[str]) -> None:

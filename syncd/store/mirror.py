@@ -31,10 +31,6 @@ from syncd.store.columns import KEY_LIMIT_CHARACTERS, plain
 from syncd.store.rows import LinkState, MatchKey, RecordKey, RecordRow, RecordState
 from syncd.store.work import Work, names_of
 
-GONE_CONFIRMATIONS: Final = 2
-"""How often a system must have said that a record is gone before it is believed."""
-
-
 _SAID: Final = tuple(column.name for column in tables.payloads.c)
 _SEEN: Final = tuple(name for name in names_of(RecordRow) if name in tables.records.c)
 _said, _seen = attrgetter(*_SAID), attrgetter(*_SEEN)
@@ -162,15 +158,14 @@ def unseen(work: Work, system: str, walk: str) -> list[str]:
     return list(work.run(statement.order_by(record.external_id)).scalars())
 
 
-def confirmed_gone(work: Work, system: str) -> list[RecordRow]:
-    """Missing records of a system whose absence was confirmed twice and that are still linked, by external id."""
+def missing(work: Work, system: str) -> list[RecordRow]:
+    """Missing records of a system that are still linked, by external id."""
     record, link = tables.records.c, tables.links.c
     linked = select(link.external_id).where(link.system == system, link.state == LinkState.LINKED)
     return _records(
         work,
         record.system == system,
         record.state == RecordState.MISSING,
-        record.gone_count >= GONE_CONFIRMATIONS,
         record.external_id.in_(linked),
     )
 

@@ -38,7 +38,7 @@ class Tx(Work):
     put_records = _mirror.put_records
     touch_records = _mirror.touch_records
     unseen = _mirror.unseen
-    confirmed_gone = _mirror.confirmed_gone
+    missing = _mirror.missing
     count_records = _mirror.count_records
     recent = _mirror.recent
     count_recent = _mirror.count_recent
@@ -69,6 +69,7 @@ class Tx(Work):
     link = _clients.link
     owners = _clients.owners
     links_of = _clients.links_of
+    known_only_in = _clients.known_only_in
     forget_records = _clients.forget_records
     links_since = _clients.links_since
     move_links = _clients.move_links

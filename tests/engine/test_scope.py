@@ -9,8 +9,8 @@ import pytest
 
 from syncd.errors import Transient
 from syncd.providers.memory import EVERYTHING, Call, Profile, World, forget, world
-from syncd.store import HoldKind
-from tests.engine.rig import Rig, make_rig
+from syncd.store import HoldKind, StandingState
+from tests.engine.rig import Rig, make_rig, writes
 
 CLIENT = {"name": "ACME SARL", "email": "a@acme.example", "phone": "+33142685300"}
 STRANGER = {"name": "Zebra GmbH", "email": "z@zebra.example", "phone": "+33199999999"}
@@ -79,22 +79,82 @@ def test_a_neighbour_in_the_new_place_is_not_taken_for_the_client(tmp_path: Path
     assert elsewhere.record("1")["name"] == "Acmena Zebra"
 
 
-def test_a_list_of_nobody_but_strangers_ends_no_client(tmp_path: Path) -> None:
-    """Credentials of another account, where the system cannot tell whose they are: its few clients are held, whatever the limit."""
-    names = ("Alpha", "Bravo", "Charlie", "Delta")
-    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": Profile(capabilities=replace(EVERYTHING, account=False))})
-    for name in names:
+def four_in_two(folder: Path) -> Rig:
+    """Four clients in both systems, of which b cannot tell whose its credentials are."""
+    rig = make_rig(folder, ("a", "b"), profiles={"b": Profile(capabilities=replace(EVERYTHING, account=False))})
+    for name in ("Alpha", "Bravo", "Charlie", "Delta"):
         rig.worlds["a"].add(name=f"{name} SARL", email=f"hello@{name.lower()}.example")
     rig.settle()
+    return rig
+
+
+def become_strangers(rig: Rig) -> None:
+    """The list of b is another account's from now on."""
     for external_id in rig.worlds["b"].ids():
         rig.worlds["b"].remove(external_id)
     rig.worlds["b"].add(**STRANGER)
+
+
+def archived_in_a(rig: Rig) -> list[object]:
+    return [rig.worlds["a"].record(each)["archived"] for each in ("1", "2", "3", "4")]
+
+
+def test_a_list_of_nobody_but_strangers_ends_no_client(tmp_path: Path) -> None:
+    """Credentials of another account, where the system cannot tell whose they are: its few clients are held, whatever the limit."""
+    rig = four_in_two(tmp_path)
+    become_strangers(rig)
     for _ in range(4):
         rig.cycle()
-    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2", "3", "4")] == [False] * 4
+    assert archived_in_a(rig) == [False] * 4
     (hold,) = rig.holds()
     assert (hold.kind, len(hold.items)) == (HoldKind.BRAKE, 4)
     assert "another account" in hold.reason
     rig.operate().release(hold.hold)
     rig.settle()
-    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2", "3", "4")] == [True] * 4
+    assert archived_in_a(rig) == [True] * 4
+
+
+def test_strangers_are_created_nowhere_before_a_person_said_so(tmp_path: Path) -> None:
+    """From the first listing of another account on, nothing goes from it to other systems, nor to it; the release lets it go once."""
+    rig = four_in_two(tmp_path)
+    become_strangers(rig)
+    rig.cycle()
+    (hold,) = rig.holds()
+    rig.worlds["a"].add(name="Foxtrot SAS", email="f@foxtrot.example")
+    rig.worlds["b"].add(name="Yak GmbH", email="y@yak.example")
+    for _ in range(3):
+        assert writes(rig.cycle()) == 0
+    assert [each.hold for each in rig.holds()] == [hold.hold]
+    assert (len(rig.worlds["a"].ids()), len(rig.worlds["b"].ids())) == (5, 2)
+    store = rig.store()
+    with store.reading() as tx:
+        (stranger,) = [row for row in tx.clients() if row.fields["name"] == STRANGER["name"]]
+        told = [row for row in tx.standings(stranger.client) if row.system == "a"]
+    store.close()
+    assert [row.state for row in told] == [StandingState.HELD]
+    assert hold.hold in (told[0].reason or "")
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert archived_in_a(rig) == [True] * 4
+    assert sorted(str(rig.worlds["a"].record(each)["name"]) for each in rig.worlds["a"].ids()[5:]) == [
+        "Yak GmbH",
+        "Zebra GmbH",
+    ]
+    assert len(rig.worlds["b"].ids()) == 3
+    assert rig.holds() == []
+
+
+def test_when_the_right_credentials_are_back_nothing_of_the_strangers_is_left(tmp_path: Path) -> None:
+    """The hold ends by itself, and who was another account's is created nowhere, also while its end is not believed yet."""
+    rig = four_in_two(tmp_path)
+    before = rig.worlds["b"].snapshot()
+    become_strangers(rig)
+    rig.cycle()
+    assert len(rig.holds()) == 1
+    rig.cycle()
+    rig.worlds["b"].restore(before)
+    for _ in range(4):
+        rig.cycle()
+    assert rig.holds() == []
+    assert rig.worlds["a"].ids() == rig.worlds["b"].ids() == ["1", "2", "3", "4"]
+    assert archived_in_a(rig) == [False] * 4

@@ -301,13 +301,12 @@ class LedgerTx:
         rows = self._records(system)
         return [row.external_id for row in rows if row.state != RecordState.GONE and row.walk != walk]
 
-    def confirmed_gone(self, system: str) -> list[RecordRow]:
+    def missing(self, system: str) -> list[RecordRow]:
         links = self._read("links")
         return [
             row
             for row in self._records(system)
             if row.state == RecordState.MISSING
-            and row.gone_count >= 2
             and (link := links.get((system, row.external_id))) is not None
             and link.state == LinkState.LINKED
         ]
@@ -439,6 +438,13 @@ class LedgerTx:
     def owners(self, system: str, ids: Collection[str]) -> dict[str, str]:
         links = self._read("links")
         return {each: links[(system, each)].client for each in sorted(set(ids)) if (system, each) in links}
+
+    def known_only_in(self, system: str) -> list[str]:
+        places: dict[str, set[str]] = defaultdict(set)
+        for (name, _), link in self._read("links").items():
+            if link.state == LinkState.LINKED:
+                places[link.client].add(name)
+        return sorted(client for client, names in places.items() if names == {system})
 
     def links_of(self, ids: Collection[str]) -> dict[str, list[LinkRow]]:
         links = self._read("links")

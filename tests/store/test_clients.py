@@ -11,7 +11,18 @@ import pytest
 from sqlalchemy import Engine, event
 
 from syncd.errors import StoreError
-from syncd.store import AuditRow, ChangeRow, ClientState, MergeRow, MergeState, Standing, StandingState, Tx, open_store
+from syncd.store import (
+    AuditRow,
+    ChangeRow,
+    ClientState,
+    LinkState,
+    MergeRow,
+    MergeState,
+    Standing,
+    StandingState,
+    Tx,
+    open_store,
+)
 from tests.store.examples import NOON, a_client, a_conflict, a_hold, a_link, a_record, a_write, at
 
 
@@ -213,3 +224,20 @@ def plans_of(folder: Path, ask: Callable[[Tx], object]) -> list[str]:
             if statement.startswith("SELECT")
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)
         ]
+
+
+def test_who_is_known_in_one_system_alone_is_found(store) -> None:
+    """A client all of whose linked records are in one system; links that have ended do not count."""
+    with store.writing() as tx:
+        tx.put_clients([a_client(name) for name in ("c1", "c2", "c3")])
+        tx.put_links([a_link(external_id="1", client="c1"), a_link(external_id="2", client="c1")])
+        tx.put_links([a_link(external_id="3", client="c2"), a_link(system="lsp", external_id="3", client="c2")])
+        tx.put_links(
+            [
+                a_link(external_id="4", client="c3"),
+                a_link(system="lsp", external_id="4", client="c3", state=LinkState.GONE),
+            ]
+        )
+    with store.reading() as tx:
+        assert tx.known_only_in("books") == ["c1", "c3"]
+        assert tx.known_only_in("lsp") == []

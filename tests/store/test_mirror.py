@@ -49,17 +49,17 @@ def test_unseen_are_the_living_records_that_a_walk_did_not_show(store) -> None:
         assert tx.count_records("nowhere") == 0
 
 
-def test_absences_are_believed_when_seen_twice(store) -> None:
-    """Only a missing record that is linked and was gone twice is confirmed as gone."""
+def test_missing_records_are_found_as_long_as_they_are_linked(store) -> None:
+    """However often it was gone, a record that is missing and linked is found; one that is there, or nobody's, is not."""
     missing = {"state": RecordState.MISSING, "missing_since": NOON, "missing_cycle": "y1"}
     twice = a_record(external_id="2", gone_count=2, **missing)
     with store.writing() as tx:
         tx.put_clients([a_client()])
         tx.put_links([a_link(external_id=number) for number in ("1", "2", "3")])
-        tx.put_records([a_record(external_id="1", gone_count=1, **missing), twice])
+        tx.put_records([once := a_record(external_id="1", gone_count=1, **missing), twice])
         tx.put_records([a_record(external_id="3", gone_count=2), a_record(external_id="4", gone_count=2, **missing)])
     with store.reading() as tx:
-        assert tx.confirmed_gone("books") == [twice]
+        assert tx.missing("books") == [once, twice]
 
 
 def test_digests_tell_what_is_known(store) -> None:
