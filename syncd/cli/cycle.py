@@ -307,12 +307,12 @@ def _write_private(path: Path, content: bytes) -> None:
 def _show_plan(document: Mapping[str, Any]) -> None:
     writes = document["writes"]
     output.say(
-        f"{document['tenant']}: {document['plan']}: {output.counted(len(writes), 'write')}, {output.counted(document['calls'], 'call')}; nothing was sent"
+        f"{document['tenant']}: {document['plan']}: {output.counted(len(writes), 'write')}, {output.counted(document['calls'], 'request')}; nothing was sent"
     )
     for write in writes:
         record = write["external_id"] or "new"
         output.say(
-            f"{write['action']:8} {write['system']} {record}  client {write['client']}  ({output.counted(write['calls'], 'call')})"
+            f"{write['action']:8} {write['system']} {record}  client {write['client']}  ({output.counted(write['calls'], 'request')})"
         )
         for field, after in write["after"].items():
             before = f"{output.shown(write['before'].get(field))} -> " if field in write["before"] else ""

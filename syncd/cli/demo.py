@@ -132,9 +132,7 @@ def demo(call: Call, folder: Path, *, fresh: bool, keep: bool) -> int:
 def _first(stage: Stage) -> report.Document:
     """From nothing: first cycles, people's edits, cycles, a merge, and one more cycle that has nothing to do."""
     [tenant] = stage.found.tenants
-    stage.tell(
-        "\n1. The first cycles: read everything, find out which records are one client, fill in what is missing."
-    )
+    stage.tell("\n1. The first cycles: read everything, find which records are one client, fill in what is missing.")
     before = sum(system["records"] for system in stage.sandbox.state()["systems"].values())
     first = stage.cycles()
     _tell_cycles(stage, first)

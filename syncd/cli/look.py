@@ -15,7 +15,7 @@ from syncd.core.model import FIELDS
 from syncd.store import ClientState
 from syncd.tenant import open_tenant
 
-MARKS: Final[Mapping[str, str]] = {"equal": "=", "equivalent": "~", "differs": "!", "unknown": ""}
+MARKS: Final[Mapping[str, str]] = {"equal": "=", "equivalent": "~", "default": "+", "differs": "!", "unknown": ""}
 
 
 @click.command()
@@ -91,7 +91,8 @@ def _show_client(document: Mapping[str, Any]) -> None:
     headings = [f"{side['system']} {side['external_id']}" for side in sides if side["state"] != "apart"]
     output.table(("field", "golden", *headings), rows)
     output.say(
-        "= as golden   ~ the same as this system can tell   ! differs   blank: the system does not say; fields that are empty everywhere are left out"
+        "= as golden   ~ the same as this system can tell   + the system's own default, not written   ! differs   blank: the system does not say; "
+        "fields that are empty everywhere are left out"
     )
     for side in sides:
         state = (

@@ -9,7 +9,7 @@ import click
 
 from syncd.cli import output
 from syncd.cli.act import NEXT_CYCLE
-from syncd.cli.frame import DONE, FAILED, Call, Scene, actor, consent, locate, options, scene
+from syncd.cli.frame import DONE, FAILED, Call, Scene, actor, client_of, consent, locate, options, scene
 from syncd.config import TenantConfig
 from syncd.engine.foresight import lasting_of, of_merge
 from syncd.report.merging import kept_apart, merged, unmerged
@@ -44,6 +44,8 @@ def merge(call: Call, winner: str, loser: str, *, yes: bool) -> int:
         if not yes:
             _show_merge(document, winner, loser)
             consent(f"Merge {loser} into {winner}?", given=yes)
+        else:
+            _show_lasting(document, output.note)
         row = hand.merge(winner, loser)
         with one.store.reading() as tx:
             document = merged(one.name, tx, row, of_merge(tx, row, one.engine.systems))
@@ -91,12 +93,12 @@ def unmerge(call: Call, client: str, *, yes: bool) -> int:
 def apart(call: Call, first: str, second: str, *, undo: bool, yes: bool) -> int:
     r"""Keep two clients apart for ever: never linked, proposed or merged, also not through a third.
 
-    A and B are clients, or records written SYSTEM:ID. If they are one client now, it is made two: a merge is taken back, or
+    A and B are clients, or records written SYSTEM/ID. If they are one client now, it is made two: a merge is taken back, or
     the record B becomes a client of its own; that is asked about first.
 
     \b
     Example: syncd apart c12 c31
-             syncd apart books:4711 crm:88 --yes
+             syncd apart books/4711 crm/88 --yes
              syncd apart c12 c31 --undo
     """
     found = scene(call)
@@ -124,12 +126,7 @@ def _tenant(found: Scene, *identifiers: str) -> TenantConfig:
     """The tenant that knows all of these clients or records."""
 
     def knows(store: Store) -> bool:
-        with store.reading() as tx:
-            known = [
-                tx.link(*name.split(":", 1)) is not None if ":" in name else tx.client(name) is not None
-                for name in identifiers
-            ]
-        return all(known)
+        return all(client_of(store, name) is not None for name in identifiers)
 
     return locate(found, "client", " and ".join(identifiers), knows, "syncd clients")
 
@@ -152,8 +149,7 @@ def _show_merge(document: Document, winner: str, loser: str) -> None:
         )
     if document["filled"]:
         output.note(f"  filled from {loser}: {', '.join(document['filled'])}")
-    for each in document["lasting"]:
-        output.note(f"  cannot be undone: {each}")
+    _show_lasting(document, output.note)
 
 
 def _show_unmerge(document: Document, tell: Callable[[str], None]) -> None:
@@ -161,5 +157,9 @@ def _show_unmerge(document: Document, tell: Callable[[str], None]) -> None:
         tell(f"  {each['system']} {each['external_id']} belongs to {document['loser']} again")
     for each in document["left"]:
         tell(f"  {each['client']} {each['field']}: {each['reason']}")
+    _show_lasting(document, tell)
+
+
+def _show_lasting(document: Document, tell: Callable[[str], None]) -> None:
     for each in document["lasting"]:
         tell(f"  cannot be undone: {each}")

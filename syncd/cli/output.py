@@ -203,7 +203,8 @@ def _contact(known: Mapping[str, str]) -> str:
         known.get("name", split),
         *(known[part] for part in _CONTACT if part not in ("id", "primary") and part in known),
     ]
-    return ", ".join(each for each in told if each) + (" (primary)" if known.get("primary") == "yes" else "")
+    words = ", ".join(each for each in told if each)
+    return " ".join(each for each in (words, "(primary)" if known.get("primary") == "yes" else "") if each)
 
 
 def plain(text: str) -> str:

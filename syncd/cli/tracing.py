@@ -17,6 +17,7 @@ from syncd.tenant import open_tenant
 AGREES: Final[Mapping[str, str]] = {
     "equal": "agrees",
     "equivalent": "agrees, as far as this system can tell",
+    "default": "its own default, not written",
     "differs": "differs",
     "unknown": "does not say",
 }
@@ -73,7 +74,7 @@ def _show_all(document: Mapping[str, Any]) -> None:
                 _said(entry["value"]) if entry["known"] else "",
                 (entry["cause"] or {}).get("system") or ("completed" if entry["completed"] else ""),
                 (entry["cause"] or {}).get("cycle") or "",
-                _names(entry, "equal", "equivalent"),
+                _names(entry, "equal", "equivalent", "default"),
                 _names(entry, "differs"),
                 " ".join(
                     f"{write['write']}:{write['state']}" for write in entry["writes"] if write["state"] != "dropped"

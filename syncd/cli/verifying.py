@@ -67,7 +67,7 @@ def _show(result: Mapping[str, Any]) -> None:
         return
     output.say(f"{result['tenant']}: {'as it should be' if result['sound'] else 'not as it should be'}")
     output.table(
-        ("system", "walk", "records#", "equal#", *(f"{verdict}#" for verdict in VERDICTS), "known#", "calls#"),
+        ("system", "walk", "records#", "equal#", *(f"{verdict}#" for verdict in VERDICTS), "known#", "requests#"),
         (
             (
                 system["system"],

@@ -235,7 +235,7 @@ class Operator:
     def apart(
         self, first: str, second: str, *, undo: bool = False, agreed: Callable[[Tx, parting.Apart], None] | None = None
     ) -> parting.Apart:
-        """Keep two clients apart for ever, or two records of one client (`SYSTEM:ID`): then they are made two first.
+        """Keep two clients apart for ever, or two records of one client (`SYSTEM/ID`): then they are made two first.
 
         undo: forget that they were to be kept apart. agreed: see `merge`. UsageError where there is nothing to do.
         """

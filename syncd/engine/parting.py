@@ -262,7 +262,7 @@ class Apart:
 
 
 def take_apart(tx: Tx, first: str, second: str, *, context: Context, actor: str, now: datetime) -> Apart:
-    """Keep two clients (or the clients of two records, `SYSTEM:ID`) apart for ever; those that are one are made two first.
+    """Keep two clients (or the clients of two records, `SYSTEM/ID`) apart for ever; those that are one are made two first.
 
     UsageError where that cannot be.
     """
@@ -278,7 +278,7 @@ def take_apart(tx: Tx, first: str, second: str, *, context: Context, actor: str,
             made = split(tx, refs[1], actor=actor, now=now)
         else:
             error = UsageError(f"{first} and {second} are the same client, and no merge made them so")
-            error.next_step = "To split a record off, name two records: `syncd apart SYSTEM:ID SYSTEM:ID`."
+            error.next_step = "To split a record off, name two records: `syncd apart SYSTEM/ID SYSTEM/ID`."
             raise error
         clients = _clients_of(tx, (first, second), refs)
     if clients[0] == clients[1]:
@@ -314,9 +314,9 @@ def _tell(tx: Tx, kind: str, clients: Sequence[str], actor: str, now: datetime) 
 
 
 def _record(tx: Tx, name: str) -> RecordKey | None:
-    """The record that `SYSTEM:ID` names; None for the id of a client. UsageError for a record that nobody knows."""
-    system, colon, external_id = name.partition(":")
-    if not colon:
+    """The record that `SYSTEM/ID` names; None for the id of a client. UsageError for a record that nobody knows."""
+    system, slash, external_id = name.partition("/")
+    if not slash:
         return None
     if tx.link(system, external_id) is None:
         message = f"there is no record {external_id} of {system}"

@@ -173,7 +173,7 @@ def _judged(client: ClientRow, unit: str, back: Value, made: Maybe, context: Con
     if client.state is ClientState.DELETED:
         fate, reason = Fate.REFUSED, "the client is deleted; a tombstone is not taken back"
     elif not _same(unit, now, made, client, context):
-        fate, reason = Fate.DRIFTED, "it has changed again since, and is left alone"
+        fate, reason = Fate.DRIFTED, "it has changed again since"
     elif unit == CONSENT and now is False and back is not False:
         fate, reason = Fate.REFUSED, "an opt-out is never reversed by syncd; ask the person and type it in a system"
     return Step(client.client, unit, now, back, fate, reason)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from syncd.core.model import Value
+from syncd.core.model import Value, unit_of, unit_value
 from syncd.engine import CycleReport, Finding, PlanReport, Quiet, calls
 from syncd.engine.pull import suppressed_in
 from syncd.report.merging import merge_document
@@ -26,9 +26,10 @@ from syncd.report.rows import (
     record_document,
     write_document,
 )
-from syncd.report.trace import family
+from syncd.report.trace import family, is_own_default
 from syncd.store import (
     OPEN_WRITES,
+    Base,
     ClientRow,
     ClientState,
     ConflictStatus,
@@ -378,8 +379,8 @@ def outbox(
 def show(store: Store, tenant: str, client: str, systems: Mapping[str, Comparing]) -> Document | None:
     """One client: golden, every side with a mark per field, bases, standings, open conflicts and writes; None where unknown.
 
-    A mark is `equal`, `equivalent` (the same as this system can tell), `differs`, or `unknown` (the system does not say). The id
-    of a client that was merged away shows its survivor.
+    A mark is `equal`, `equivalent` (the same as this system can tell), `default` (the system's own, where golden is empty: not written),
+    `differs`, or `unknown` (the system does not say). The id of a client that was merged away shows its survivor.
     """
     with store.reading() as tx:
         if tx.client(client) is None:
@@ -422,7 +423,7 @@ def _side(golden: Mapping[str, Value], link: LinkRow, record: RecordRow | None, 
         "seen_at": None if record is None else record.seen_at,
         "changed_at": None if record is None else record.changed_at,
         "fields": dict(shown),
-        "marks": {field: _mark(field, golden, shown, same) for field in dict.fromkeys((*golden, *shown))},
+        "marks": {field: _mark(field, golden, shown, same, link.bases) for field in dict.fromkeys((*golden, *shown))},
         "bases": {
             unit: {"seen": plain(base.seen), "agreed": plain(base.agreed), "written_at": base.written_at}
             for unit, base in link.bases.items()
@@ -435,13 +436,18 @@ def _mark(
     golden: Mapping[str, Value],
     shown: Mapping[str, Value],
     same: Callable[[str, Value, Value], bool] | None,
+    bases: Mapping[str, Base],
 ) -> str:
     if field not in shown:
         return "unknown"
     left, right = golden.get(field), shown[field]
     if left == right:
         return "equal"
-    return "equivalent" if same is not None and same(field, left, right) else "differs"
+    if same is not None and same(field, left, right):
+        return "equivalent"
+    unit = unit_of(field)
+    is_default = is_own_default(bases.get(unit), unit_value(shown, unit), unit_value(golden, unit), left)
+    return "default" if is_default else "differs"
 
 
 def progress(store: Store, since: datetime) -> str:

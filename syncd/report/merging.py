@@ -102,6 +102,6 @@ def apart_from(tx: Tx, client: str) -> list[str]:
 
 
 def records_of(tx: Tx, client: str) -> list[str]:
-    """The records that a client is linked with, as `SYSTEM:ID`."""
+    """The records that a client is linked with, as `SYSTEM/ID`."""
     links = tx.links_of([client]).get(client, [])
-    return [f"{link.system}:{link.external_id}" for link in links if link.state is LinkState.LINKED]
+    return [f"{link.system}/{link.external_id}" for link in links if link.state is LinkState.LINKED]

@@ -15,6 +15,7 @@ from syncd.report.rows import Document, conflict_document, hold_document, plain,
 from syncd.store import (
     OPEN_WRITES,
     AuditRow,
+    Base,
     Bundle,
     ChangeRow,
     ConflictRow,
@@ -240,7 +241,7 @@ def _systems(unit: str, value: Maybe, known: _Known, systems: Mapping[str, Syste
                     "matched_by": link.matched_by if link is not None else None,
                     "record_state": record.state.value if record is not None else None,
                     "shows": plain(shown),
-                    "agreement": _agreement(unit, value, shown, known, systems.get(name)),
+                    "agreement": _agreement(unit, value, shown, known, systems.get(name), base),
                     "base": None if base is None else {"seen": plain(base.seen), "agreed": plain(base.agreed)},
                     "seen_at": record.seen_at if record is not None else None,
                     "changed_at": record.changed_at if record is not None else None,
@@ -257,12 +258,21 @@ def _is_about(write: WriteRow, unit: str) -> bool:
     return not write.fields.keys().isdisjoint(parts_of(unit))
 
 
-def _agreement(unit: str, golden: Maybe, shown: Maybe, known: _Known, system: System | None) -> str:
-    """Whether a record agrees: equal, equivalent (the same as this system can tell), differs, or unknown (it does not say)."""
+def _agreement(unit: str, golden: Maybe, shown: Maybe, known: _Known, system: System | None, base: Base | None) -> str:
+    """Whether a record agrees: equal, equivalent (the same as this system can tell), default (its own, where golden is empty), differs, or unknown."""
     if shown is UNKNOWN:
         return "unknown"
     value = None if golden is UNKNOWN else golden
     if shown == value:
         return "equal"
     same = system is not None and system.same(unit, known.bundle.client.fields)(shown, value)
-    return "equivalent" if same else "differs"
+    if same:
+        return "equivalent"
+    return "default" if is_own_default(base, shown, golden, golden) else "differs"
+
+
+def is_own_default(base: Base | None, shown: Maybe, golden: Maybe, part: Maybe) -> bool:
+    """Whether a unit that a system shows was agreed to stand beside golden, of which this part is empty: a default that nobody typed."""
+    known = None if golden is UNKNOWN else golden
+    empty = part is UNKNOWN or part in (None, "", [])
+    return empty and base is not None and base.seen == shown and base.agreed is not UNKNOWN and base.agreed == known

@@ -33,7 +33,7 @@ NOBODY = "nobody yet"
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is asked for. do: merge | unmerge | apart | together; first, second: clients, or records as SYSTEM:ID."""
+    """What is asked for. do: merge | unmerge | apart | together; first, second: clients, or records as SYSTEM/ID."""
 
     do: str
     first: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.cli.place import Place
@@ -103,11 +105,19 @@ def test_apart_and_its_undo(synced: Place) -> None:
     assert document["unmerged"]["state"] == "undone"
     synced.run("sync", "--until-quiet")
     assert states(synced) == {"c1": ("active", None), "c2": ("active", None)}
-    split = synced.json("apart", "books:1", "crm:1", "--yes")["apart"]
+    split = synced.json("apart", "books/1", "crm/1", "--yes")["apart"]
     assert split["made"] in states(synced)
 
 
 def test_what_does_not_exist_is_told(synced: Place) -> None:
     """Unknown clients and records, and a client that was never merged, end with exit code 2 and a next step."""
-    for words in (("merge", "c1", "c99", "--yes"), ("unmerge", "c1", "--yes"), ("apart", "books:99", "c1")):
+    for words in (("merge", "c1", "c99", "--yes"), ("unmerge", "c1", "--yes"), ("apart", "books/99", "c1")):
         assert synced.run(*words, exit_code=2).stderr
+
+
+def test_what_cannot_be_undone_is_told_also_where_nobody_is_asked(synced: Place) -> None:
+    """With --yes a merge tells what no system can bring back, before it is done."""
+    crm = synced.world("crm")
+    crm.profile = replace(crm.profile, capabilities=replace(crm.profile.capabilities, restore=False))
+    told = synced.run("merge", "c1", "c2", "--yes").stderr
+    assert "cannot be undone" in told

@@ -215,7 +215,7 @@ def test_apart_of_two_records_of_one_client_splits_them(tmp_path: Path) -> None:
     rig.worlds["b"].add(name="Acme Paris", vat_number="FR40303265045")
     rig.settle()
     assert len(rig.clients()) == 1
-    done = rig.operate().apart("a:1", "b:1")
+    done = rig.operate().apart("a/1", "b/1")
     assert (done.first, done.second) == ("c1", done.made)
     rig.settle()
     assert_complete(rig)
@@ -252,7 +252,7 @@ def test_what_cannot_be_merged_is_refused_in_words(tmp_path: Path) -> None:
         (lambda: hand.unmerge("c1"), "not the result of a merge"),
         (lambda: hand.apart("c1", "c1"), "same client"),
         (lambda: hand.apart("c1", "c2", undo=True), "not kept apart"),
-        (lambda: hand.apart("a:99", "c2"), "no record 99"),
+        (lambda: hand.apart("a/99", "c2"), "no record 99"),
     ):
         with pytest.raises(UsageError, match=words):
             act()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from syncd.store import Store
+from syncd.core.model import Action
+from syncd.store import Store, WriteState
 from tests.web.conftest import Open
 from tests.web.stage import Stage
 
@@ -201,6 +202,16 @@ def test_a_rule_is_not_written_over_anothers_change(enter: Open, furnished: Stag
     assert file.read_text() == changed
     with furnished.store() as store:
         assert audited(store) == []
+
+
+def test_no_undo_is_offered_of_what_is_never_taken_back(enter: Open, furnished: Stage) -> None:
+    """A record that syncd made has its line, and no link that could only be refused."""
+    with furnished.store() as store, store.reading() as tx:
+        made = next(row for row in tx.writes([WriteState.DONE]) if row.action is Action.CREATE)
+    page = enter(furnished, f"/t/acme/clients/{made.client}?line=all")
+    line = page.locator(".ev-write_done").filter(has_text="create in")
+    expect(line).to_be_visible()
+    expect(line.get_by_role("link", name="Undo")).to_have_count(0)
 
 
 @SCRIPTS

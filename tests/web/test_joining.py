@@ -138,9 +138,9 @@ def test_apart_and_together(enter: Open, furnished: Stage, scripts: bool) -> Non
 def test_a_record_becomes_a_client_of_its_own(enter: Open, furnished: Stage) -> None:
     """A record that was linked wrongly is split off its client, and the two are kept apart."""
     page = enter(furnished, "/t/acme/clients/c1")
-    page.get_by_label("Make two: a client of its own for").select_option("crm:1")
+    page.get_by_label("Make two: a client of its own for").select_option("crm/1")
     page.get_by_role("button", name="Show the split").click()
-    expect(page.locator("main")).to_contain_text("crm:1 would become a new client")
+    expect(page.locator("main")).to_contain_text("crm/1 would become a new client")
     page.get_by_role("button", name="Keep them apart").click()
     expect(page.get_by_role("status")).to_contain_text("kept apart for ever")
     with furnished.store() as store, store.reading() as tx:
