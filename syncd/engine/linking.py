@@ -33,6 +33,9 @@ BATCH = 1000
 KEYS = "match_keys"
 """What the keys of the mirror were made with (`keys_signature`)."""
 
+STANDS = (LinkState.LINKED, LinkState.APART)
+"""The states of a link whose client a record still tells: one that a merge has set apart is a name of the client that took it in."""
+
 DISPUTED = "disputed"
 PROPOSED = "proposed"
 
@@ -221,7 +224,7 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
     """Proposals whose records are gone, or came to belong to one client, need no decision any more.
 
     Where one of two systems has deleted its record, or a merge has set it apart, it is still to be decided whether the other record is
-    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer.
+    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer; a merge is none.
     """
     for hold in tx.holds(HoldState.OPEN):
         if hold.kind not in (HoldKind.LINK, HoldKind.MERGE):
@@ -233,8 +236,7 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
         owners = {
             link.client
             for link in links
-            if link is not None
-            and (lives or link.state is LinkState.LINKED or (link.system, link.external_id) in vanished)
+            if link is not None and (lives or link.state in STANDS or (link.system, link.external_id) in vanished)
         }
         owners |= {str(item["client"]) for item in hold.items if item.get("client") and len(hold.items) == 1}
         back = any(item.get(RETIRED) and _is_in_use(tx, item) for item in hold.items)

@@ -13,7 +13,17 @@ from syncd.engine.merging import survive
 from syncd.errors import UsageError
 from syncd.providers import ABSENT, Capabilities
 from syncd.providers.memory import EVERY_FIELD, Profile
-from syncd.store import ClientRow, ClientState, ConflictStatus, LinkRow, LinkState, MergeRow, MergeState, WriteState
+from syncd.store import (
+    ClientRow,
+    ClientState,
+    ConflictStatus,
+    HoldKind,
+    LinkRow,
+    LinkState,
+    MergeRow,
+    MergeState,
+    WriteState,
+)
 from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_trail import assert_complete
 
@@ -380,3 +390,21 @@ def test_who_is_kept_apart_is_not_created_again_and_again_where_a_value_is_taken
     assert "kept apart" in parked.error["next"]
     assert rig.holds() == []
     assert writes(rig.cycle()) == 0
+
+
+def test_whether_a_third_is_one_of_two_that_were_merged_is_still_asked(tmp_path: Path) -> None:
+    """A record with the number of a client waits for a person also when a merge sets that client's records apart: nothing is created for it."""
+    rig = two_clients(tmp_path)
+    theirs = next(key[1] for key, link in links(rig).items() if link.client == "c2" and key[0] == "a")
+    rig.worlds["a"].edit(theirs, registration_number="552100554")
+    rig.settle()
+    rig.worlds["b"].add(name="Four Durand", registration_number="552100554")
+    rig.cycle()
+    [asked] = [hold for hold in rig.holds() if hold.kind is HoldKind.MERGE]
+    rig.worlds["a"].edit(theirs, registration_number=None)
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert all(link.state is LinkState.APART for link in links(rig).values() if "; merged into " in link.matched_by)
+    assert [hold.hold for hold in rig.holds() if hold.kind is HoldKind.MERGE] == [asked.hold]
+    assert [key[0] for key, link in links(rig).items() if link.client == "c3"] == ["b"]
+    assert_complete(rig)

@@ -516,7 +516,7 @@ class Joiner:
         """What is typed into a record that stands apart after a merge asks for nothing."""
         for ref, link in links.items():
             if link.state is LinkState.APART:
-                self.apart.setdefault(ref, self._settled)
+                self.apart.setdefault(ref, self._begun_at)
             else:
                 self.apart.pop(ref, None)
         edits = self.life.oracle.edits

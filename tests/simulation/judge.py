@@ -551,8 +551,9 @@ class Judge:
             return True
         if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
             return True
-        if edit.number in oracle.unheard:
-            return True  # its record stands apart after a merge
+        link = self.links.get(ref)
+        if edit.number in oracle.unheard and link is not None and link.state is LinkState.APART:
+            return True  # its record stands apart after a merge; one that was taken back is heard again, with what was typed meanwhile
         if ref in oracle.removed or ref in oracle.syncd_removed:
             if edit.unit != "archived" or self._delete_told(ref):
                 return True
