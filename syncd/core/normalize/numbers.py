@@ -16,6 +16,7 @@ from stdnum import bic, iban
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
 from stdnum.fr import rcs as fr_rcs
+from stdnum.fr import siren as fr_siren
 from stdnum.fr import siret as fr_siret
 from stdnum.pl import nip as pl_nip
 
@@ -31,12 +32,10 @@ _FRENCH: Final = frozenset({"FR", "BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM"
 
 _LABEL: Final = re.compile(r"^\s*(?:siren|siret|nip|kvk)\b[\s:.°nN]*", re.IGNORECASE)
 _DIALLED: Final = re.compile(r"~\+?[0-9]+")
-_PLAIN_FRENCH_PHONE: Final = re.compile(r"(\+33|0)([1-9][0-9]{8})")
 _PHONE_LIMIT_CHARACTERS: Final = 250
 _EU_PREFIXES: Final = frozenset(code.upper() for code in eu_vat.MEMBER_STATES) | {"EL"}
 _VAT_SPELLING: Final = {"GR": "EL"}
 _VAT_LIMIT_CHARACTERS: Final = 32
-_PLAIN_FRENCH_VAT: Final = re.compile(r"FR([0-9]{2})((?!000)[0-9]{9})")
 _MONACO: Final = "000"
 """French VAT numbers that go on so after their check digits are of Monaco and contain no SIREN; all others do."""
 
@@ -84,22 +83,6 @@ def email_key(text: str) -> str:
     return f"{local}@{ascii_domain.lower()}"
 
 
-_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-"""The sum of the digits of twice a digit."""
-
-
-def _checks_out(digits: str) -> bool:
-    """Whether the last of some ASCII digits is right by Luhn: what the library finds too, many times as fast."""
-    numbers = [int(digit) for digit in reversed(digits)]
-    return (sum(numbers[::2]) + sum(_DOUBLED[number] for number in numbers[1::2])) % 10 == 0
-
-
-def _plainly_french(typed: str, country: str) -> str | None:
-    """A French number of nine digits behind +33 (or 0, where it is dialled there) in E.164: what the library finds too, many times as fast."""
-    found = _PLAIN_FRENCH_PHONE.fullmatch(typed.replace(" ", ""))
-    return f"+33{found[2]}" if found and (found[1] == "+33" or country == "FR") else None
-
-
 @lru_cache(maxsize=16384)
 def phone_key(text: str, country: str) -> str:
     """A phone number to compare by: E.164 (with `;ext=` where there is one), or `~` and the digits where it is none.
@@ -109,8 +92,6 @@ def phone_key(text: str, country: str) -> str:
     typed = tidy(text)
     if _DIALLED.fullmatch(typed):
         return typed
-    if (plainly := _plainly_french(typed, country)) is not None:
-        return plainly
     import phonenumbers  # noqa: PLC0415 - slow to load, and not every command compares phones
 
     if len(typed) <= _PHONE_LIMIT_CHARACTERS:
@@ -144,7 +125,7 @@ def _registration(text: str, country: str) -> Registration | None:
     if country == "PL" and len(number) == NIP_DIGITS:
         return Registration(number, "nip", valid=pl_nip.is_valid(number))
     if country != "PL" and len(number) == SIREN_DIGITS:
-        valid = _checks_out(number)
+        valid = fr_siren.is_valid(number)
         if valid or country in _FRENCH:
             return Registration(number, "siren", valid, number if valid else None)
     if country != "PL" and len(number) == SIRET_DIGITS:
@@ -181,11 +162,6 @@ def _vat(text: str, country: str) -> Vat | None:
 
 def _known_vat(number: str) -> Vat | None:
     """The VAT number behind a text that starts with a country prefix; None where it is not valid there."""
-    plain = _PLAIN_FRENCH_VAT.fullmatch(number)
-    if plain and int(plain[1]) == int(f"{plain[2]}12") % 97 and _checks_out(plain[2]):
-        return Vat(
-            number, valid=True, scheme="siren", embedded=plain[2]
-        )  # what the library finds too, ten times as fast
     prefix, rest = number[:2], number[2:]
     prefix = _VAT_SPELLING.get(prefix, prefix)
     try:
