@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import log
 from syncd.core.correlate import Evidence, Grouping, MatchKey, Node, Ref, Verdict, group, keys_signature
+from syncd.core.model import Action
 from syncd.engine import trail
 from syncd.engine.decide import Scope
 from syncd.engine.gathering import Gathering, is_active, pair_of
@@ -22,7 +23,7 @@ from syncd.engine.settling import free_of_doubt
 from syncd.engine.systems import digest
 from syncd.engine.taking_over import RETIRED
 from syncd.engine.tombstones import respect_tombstones
-from syncd.store import ClientRow, HoldKind, HoldRow, HoldState, LinkRow, LinkState
+from syncd.store import ClientRow, HoldKind, HoldRow, HoldState, LinkRow, LinkState, WriteState
 
 if TYPE_CHECKING:
     from syncd.store import Tx
@@ -216,8 +217,30 @@ def _hold_doubts(tx: Tx, doubts: Iterable[_Doubt], clients: Mapping[Ref, str], s
     fresh = [row for key, row in rows.items() if key not in held]
     if fresh:
         ids = tx.new_ids("h", len(fresh))
-        tx.put_holds([replace(row, hold=number) for row, number in zip(fresh, ids, strict=True)])
+        given_up = _given_up(tx, {str(item["system"]) for row in fresh for item in row.items})
+        told = [replace(row, reason=row.reason + _made_by(row, given_up)) for row in fresh]
+        tx.put_holds([replace(row, hold=number) for row, number in zip(told, ids, strict=True)])
     return len(fresh)
+
+
+def _given_up(tx: Tx, systems: Iterable[str]) -> dict[tuple[str, str], str]:
+    """(system, client) -> the create that a person dropped while it was in doubt: it may have made a record all the same."""
+    return {
+        (row.system, row.client): row.write
+        for system in systems
+        for row in tx.writes([WriteState.DROPPED], system)
+        if row.action is Action.CREATE and row.settle_at is not None
+    }
+
+
+def _made_by(row: HoldRow, given_up: Mapping[tuple[str, str], str]) -> str:
+    """What is to be known of a proposal whose record may be a dropped create's; empty where none is."""
+    pairs = [(mine, other) for mine in row.items for other in row.items if mine["client"] != other["client"]]
+    for mine, other in pairs:
+        if write := given_up.get((str(other["system"]), str(mine["client"]))):
+            record = f"record {other['external_id']} of {other['system']}"
+            return f"; {record} may be what {write} made for {mine['client']}, a create that was dropped while it was in doubt"
+    return ""
 
 
 def settle_proposals(tx: Tx, scope: Scope) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from syncd.core.model import Timing
 from syncd.errors import ProviderError, Transient, UnknownOutcome
 from syncd.providers.memory import Call
+from syncd.store import WriteState
 from tests.engine.rig import Rig, make_rig, writes
 
 
@@ -36,3 +38,22 @@ def test_a_spelling_typed_into_a_found_record_is_not_taken_for_the_systems_own(t
     shown = {rig.worlds[name].record("1")["details"] for name in "ab"}
     assert shown == {rig.clients()[0].fields["details"]}
     assert writes(rig.cycle()) == 0
+
+
+def test_a_dropped_create_is_told_where_its_record_is_proposed(tmp_path: Path) -> None:
+    """A create that was given up while in doubt may have made its record: the proposal says so, and its release links the two."""
+    rig = make_rig(tmp_path, ("a", "b"), timing=Timing(600.0, 0.0, 0.0, 0.0))
+    rig.worlds["a"].add(name="Garage Petit")
+    fail_once(rig, "b", "create", UnknownOutcome("b: cut after the request was sent"))
+    rig.cycle()
+    (doubtful,) = rig.writes(WriteState.IN_DOUBT)
+    rig.operate().drop(doubtful.write)
+    rig.cycle()
+    (hold,) = rig.holds()
+    assert hold.reason.endswith(
+        "record 1 of b may be what w1 made for c1, a create that was dropped while it was in doubt"
+    )
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert (rig.worlds["a"].ids(), rig.worlds["b"].ids()) == (["1"], ["1"])
+    assert rig.holds() == []
