@@ -21,7 +21,7 @@ from syncd.engine.systems import digest
 from syncd.engine.taking_over import RETIRED
 from syncd.engine.trail import SYNCD
 from syncd.errors import UsageError
-from syncd.store import HoldKind, HoldRow, HoldState, MergeState
+from syncd.store import HoldKind, HoldRow, HoldState, MergeRow, MergeState
 
 if TYPE_CHECKING:
     from syncd.store import Bundle, Tx
@@ -61,12 +61,21 @@ def _is_proposal(hold: HoldRow) -> bool:
 
 
 def _taken_back(tx: Tx) -> set[frozenset[str | None]]:
-    """The pairs of clients that a person took apart again, as they are called now: one of them may have been merged since."""
-    return {
-        frozenset((tx.resolve_alias(row.winner), tx.resolve_alias(loser)))
-        for row in tx.merges(MergeState.UNDONE)
-        for loser in row.losers
-    }
+    """The pairs of clients that a person took apart again, as they are called now, and as their records belong now.
+
+    One of them may have been merged since, or made two: whoever has a record of the one is not merged with whoever has one of the other.
+    """
+    found: set[frozenset[str | None]] = set()
+    for row in tx.merges(MergeState.UNDONE):
+        winner, *losers = ({tx.resolve_alias(each)} | _owners(tx, row, each) for each in (row.winner, *row.losers))
+        found.update(frozenset((one, other)) for mine in losers for one in winner for other in mine if one != other)
+    return found
+
+
+def _owners(tx: Tx, row: MergeRow, client: str) -> set[str | None]:
+    """Whose the records are now that a client had when it was merged."""
+    links = (tx.link(str(each["system"]), str(each["external_id"])) for each in row.snapshot["links"].get(client, ()))
+    return {link.client for link in links if link is not None}
 
 
 def _again(tx: Tx, clients: Sequence[str], undone: Collection[frozenset[str | None]]) -> bool:

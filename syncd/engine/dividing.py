@@ -192,8 +192,17 @@ class Division:
                 for change in self._since()
             ),
         ]
+        lost = {_number(each["number"]): each.get("against") for each in echoes if each.get("lost")}
+        filled = frozenset(self.row.snapshot["filled"])
         edits: dict[str, list[Edit]] = {}
+        holds: dict[str, str] = {}
         for each in sorted(found, key=lambda each: each.number):
+            held = holds.get(each.unit, self.gone.client if each.unit in filled else self.row.winner)
+            rival = lost.get(each.number)
+            if each.number not in lost:
+                holds[each.unit] = each.client
+            elif each.client == (self._owner(*rival) if rival else held):
+                continue  # it lost against a value of its own client
             edits.setdefault(each.unit, []).append(each)
         return edits
 

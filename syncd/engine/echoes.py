@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from syncd.store import LinkRow, RecordKey, RecordRow
 
 ECHOES = "echoes"
-"""Key in a merge's snapshot: the echoes since, the last of each unit and record: [{number, unit, system, external_id, value}, ...]."""
+"""Key in a merge's snapshot: the echoes since, the last of each unit and record: [{number, unit, system, external_id, value, lost, against}]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """An edit of one unit in one record. value: what golden holds where it says the same, else what the record shows."""
+    """An edit of one unit in one record. value: what golden holds where it says the same, else what the record shows.
+
+    lost: against another value. against: the record that showed that one, None where it was golden's.
+    """
 
     unit: str
     record: RecordKey
     value: Value
+    lost: bool = False
+    against: RecordKey | None = None
 
 
 def echoes_of(
@@ -43,7 +48,8 @@ def echoes_of(
     moves = {
         (side.system, side.external_id): side.move for side in reversed(decision.sides) if side.move is not Move.STAY
     }
-    moves.pop((decision.winner or "", decision.record or ""), None)
+    winner = (decision.winner or "", decision.record or "")
+    moves.pop(winner, None)
     shows = {(link.system, link.external_id): (link, record) for link, record in sides}
     found: list[Echo] = []
     for key, move in moves.items():
@@ -54,5 +60,8 @@ def echoes_of(
         same, shown = systems[link.system].same(decision.unit, golden), unit_value(record.fields, decision.unit)
         awaited = base.before is not UNKNOWN and same(base.before, base.seen)
         if shown is not UNKNOWN and not awaited and not same(shown, base.seen):
-            found.append(Echo(decision.unit, key, decision.value if move is Move.AGREE else shown))
+            if move is Move.AGREE:
+                found.append(Echo(decision.unit, key, decision.value))
+            else:
+                found.append(Echo(decision.unit, key, shown, lost=True, against=winner if decision.record else None))
     return found

@@ -66,11 +66,12 @@ class Rivals:
 
 @dataclass(slots=True)
 class Survivorship:
-    """What the merged client holds. filled: units that only the loser had. alike: a contact of the loser -> the one that it is."""
+    """What the merged client holds. filled: units that only the loser had. equal: that both had alike. alike: a contact of the loser -> the one that it is."""
 
     fields: dict[str, Value]
     origins: dict[str, str]
     filled: list[str] = field(default_factory=list)
+    equal: list[str] = field(default_factory=list)
     rivals: list[Rivals] = field(default_factory=list)
     alike: dict[str, str] = field(default_factory=dict)
 
@@ -98,6 +99,8 @@ def survive(winner: ClientRow, loser: ClientRow, context: Context) -> Survivorsh
                 found.fields[part] = (
                     None  # what only the other one knows of its group stands beside no part of this one
                 )
+        else:
+            found.equal.append(unit)
     if isinstance(loser.fields.get(CONTACTS), list):
         joined, found.alike = join_contacts(
             winner.fields.get(CONTACTS, UNKNOWN), loser.fields.get(CONTACTS, UNKNOWN), context
@@ -193,6 +196,8 @@ def join(
     words = f"{gone.client} was merged into {kept.client} by {actor}"
     changes = _changes(tx, kept, found, words, now, cycle)
     tx.add_changes(changes)
+    brought = [Echo(unit, _record_of(second, unit), _value(unit_value(found.fields, unit))) for unit in found.equal]
+    note_echoes(tx, {kept.client: brought})  # to an earlier merge of the winner what this one brings is no less an edit
     conflicts = _conflicts(tx, merge, first, second, found, actor, now, cycle)
     tx.add_conflicts(conflicts)
     _close_matters(tx, kept.client, gone.client, words, now)
@@ -342,6 +347,11 @@ def _source(bundle: Bundle, unit: str) -> tuple[str, str | None]:
     return (ranked[0].system, ranked[0].external_id) if ranked else (bundle.client.client, None)
 
 
+def _record_of(bundle: Bundle, unit: str) -> RecordKey:
+    system, external_id = _source(bundle, unit)
+    return system, external_id or ""
+
+
 def _close_matters(tx: Tx, winner: str, loser: str, words: str, now: datetime) -> None:
     """What waited for a person about the loser is asked about the winner, if it is still to be asked."""
     for row in tx.conflicts(status=ConflictStatus.OPEN, client=loser):
@@ -403,6 +413,8 @@ def note_echoes(tx: Tx, echoes: Mapping[str, Sequence[Echo]]) -> None:
                 "system": each.record[0],
                 "external_id": each.record[1],
                 "value": each.value,
+                "lost": each.lost,
+                "against": each.against,
             }
             for number, each in zip(numbers, echoes[client], strict=True)
         ]
