@@ -275,6 +275,15 @@ def created_memory(write: str) -> dict[str, Any]:
     return {CREATED: write}
 
 
+def is_too_new(row: RecordRow, now: datetime, stale_read_seconds: float) -> bool:
+    """Whether a record that syncd made may not be there yet for whoever asks for it: a copy of the system may lag behind.
+
+    Where the clock has jumped back since, nobody can tell, and it counts as there long since.
+    """
+    window = timedelta(seconds=stale_read_seconds)
+    return CREATED in row.memory and row.first_seen_at <= now < row.first_seen_at + window
+
+
 def mark_missing(
     tx: Tx, rows: Iterable[RecordRow], *, cycle: str, now: datetime, moved: Mapping[str, str] | None = None
 ) -> None:

@@ -18,7 +18,7 @@ from syncd.core.correlate import STRONG_KEYS
 from syncd.engine import trail
 from syncd.engine.children import contact_ids
 from syncd.engine.erasing import erased_records
-from syncd.engine.observe import mark_missing, observe
+from syncd.engine.observe import is_too_new, mark_missing, observe
 from syncd.engine.pages import Recollection
 from syncd.engine.systems import digest
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
@@ -345,7 +345,17 @@ def _ask_absent(
         hidden = system.provider.read(listed, rows[external_id].memory).fields.get("archived") is True
         with store.writing() as tx:
             seen_in = walk.row.walk if hidden else None
-            observe(tx, system, [listed], asked_at=asked_at, now=clock(), cycle=cycle, walk=seen_in)
+            window = policy.timing.stale_read_seconds
+            observe(
+                tx,
+                system,
+                [listed],
+                asked_at=asked_at,
+                now=clock(),
+                cycle=cycle,
+                walk=seen_in,
+                stale_read_seconds=window,
+            )
         if not hidden:
             return WalkOutcome.SUSPICIOUS, f"record {external_id} was not listed, yet it exists"
     if canary is not None and not _readable(system, canary):
@@ -358,6 +368,8 @@ def _ask_absent(
 
 def _counts(row: RecordRow, cycle: str, policy: Policy, now: datetime) -> bool:
     """Whether this "gone" is a first one, or comes late enough and in another cycle than the one before."""
+    if is_too_new(row, now, policy.timing.stale_read_seconds):
+        return False
     if row.gone_count == 0 or row.missing_since is None:
         return True
     waited = now - row.missing_since >= timedelta(seconds=policy.timing.confirm_delete_after_seconds)

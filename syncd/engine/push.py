@@ -31,9 +31,9 @@ from syncd.core.model import (
 )
 from syncd.engine import children, merging, trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
-from syncd.engine.observe import SENT, created_memory, mark_missing, observe, sent_memory, written_memory
+from syncd.engine.observe import SENT, created_memory, is_too_new, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
-from syncd.engine.systems import digest
+from syncd.engine.systems import digest, whole_groups
 from syncd.engine.uniting import merge_records
 from syncd.errors import (
     Duplicate,
@@ -73,6 +73,8 @@ BATCH = 50
 
 BACKOFF_SECONDS_FIRST = 2.0
 BACKOFF_SECONDS_MAX = 3600.0
+LAG = timedelta(seconds=1)
+"""Until a record that shows again what it showed before a write of ours is read anew."""
 ATTEMPTS_MAX = 20
 """Attempts after which a write that nobody refused, but that never came through, is parked."""
 
@@ -288,14 +290,27 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
         saw = {**before.fields, **{name: value for name, value in row.before.items() if name in before.fields}}
         if not _is_what_the_plan_saw(lane.system, reading.fields, saw, golden):
             row = _whose(tx, row)
-            observe(tx, lane.system, [current], asked_at=asked_at, now=lane.clock(), cycle=lane.cycle)
-            tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=lane.clock(), reason=f"{row.reason}; stale")])
+            window = lane.policy.timing.stale_read_seconds
+            found = observe(
+                tx,
+                lane.system,
+                [current],
+                asked_at=asked_at,
+                now=lane.clock(),
+                cycle=lane.cycle,
+                stale_read_seconds=window,
+            )
+            now = lane.clock()
+            if found.unbelieved:  # the mirror knows better: again when the system shows it, too
+                tx.put_writes([replace(row, state=WriteState.WAITING, next_attempt_at=now + LAG)])
+            else:
+                tx.put_writes([replace(row, state=WriteState.DROPPED, done_at=now, reason=f"{row.reason}; stale")])
             tx.mark_dirty([row.client])
             _log.info("write_stale", system=row.system, client=row.client, write=row.write, record=external_id)
             return
     sent_at = lane.clock()
     pushed.sent += 1
-    patch = _whole(lane.system, row.fields, reading.fields)
+    patch = whole_groups(lane.system, row.fields, reading.fields)
     if row.action is Action.DELETE:
         lane.system.provider.delete(current)
         with lane.store.writing() as tx:
@@ -313,16 +328,6 @@ def _change(lane: Lane, row: WriteRow, golden: Fields, pushed: Pushed) -> None:
         else:
             pushed.updated += 1
     _log.info("write_done", system=row.system, client=row.client, write=row.write, record=external_id, cycle=lane.cycle)
-
-
-def _whole(system: System, fields: Fields, shown: Fields) -> dict[str, Value]:
-    """The patch with every group whole, its other parts as the record shows them.
-
-    What somebody types between the reading and the writing is thereby never mixed with it.
-    """
-    parts = [part for unit in dict.fromkeys(unit_of(name) for name in fields) for part in parts_of(unit)]
-    kept = [part for part in parts if part in shown and (spec := system.spec(part)) is not None and spec.update]
-    return {**{part: shown[part] for part in kept}, **fields}
 
 
 def _is_what_the_plan_saw(system: System, now: Fields, then: Fields, golden: Fields) -> bool:
@@ -391,8 +396,7 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
             case Duplicate():
                 changed = _taken(tx, lane, row, error, said, now)
             case Gone() if row.action is not Action.CREATE:
-                mark_missing(tx, tx.records(row.system, [row.external_id or ""]).values(), cycle=lane.cycle, now=now)
-                changed = replace(row, state=WriteState.DROPPED, done_at=now, error=said)
+                changed = _gone(tx, lane, row, said, now)
             case UnknownOutcome() if row.action is Action.CREATE or _makes_child(row):
                 changed = replace(row, state=WriteState.IN_DOUBT, settle_at=settle, error=said)
             case RateLimited():
@@ -420,6 +424,15 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
         tx.mark_dirty([row.client])
     pushed.failed += 1
     _tell_failure(changed, error)
+
+
+def _gone(tx: Tx, lane: Lane, row: WriteRow, said: dict[str, Any], now: datetime) -> WriteRow:
+    """The record is missing, and the write is dropped; a record just made may only not be shown yet, and is asked for later."""
+    records = tx.records(row.system, [row.external_id or ""])
+    if any(is_too_new(each, now, lane.policy.timing.stale_read_seconds) for each in records.values()):
+        return _later(row, said, now)
+    mark_missing(tx, records.values(), cycle=lane.cycle, now=now)
+    return replace(row, state=WriteState.DROPPED, done_at=now, error=said)
 
 
 def _tell_failure(row: WriteRow, error: ProviderError) -> None:

@@ -174,3 +174,13 @@ def modified_at(memory: Mapping[str, object]) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def whole_groups(system: System, fields: Fields, shown: Fields) -> dict[str, Value]:
+    """The patch with every group whole, its other parts as the record shows them.
+
+    What somebody types between the reading and the writing is thereby never mixed with it.
+    """
+    parts = [part for unit in dict.fromkeys(unit_of(name) for name in fields) for part in parts_of(unit)]
+    kept = [part for part in parts if part in shown and (spec := system.spec(part)) is not None and spec.update]
+    return {**{part: shown[part] for part in kept}, **fields}

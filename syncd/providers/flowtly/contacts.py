@@ -14,6 +14,7 @@ from syncd.core.model import Raw, Value
 from syncd.errors import Malformed, ProviderError, Transient
 from syncd.providers.decoding import identity, unsound
 from syncd.providers.flowtly.calls import Calls
+from syncd.providers.flowtly.deeds import Deed
 
 WALKS: Final = 3
 """So often contacts are listed anew when somebody adds or removes one meanwhile."""
@@ -185,6 +186,21 @@ def known(raw: Raw, children: Raw | None) -> list[Raw] | None:
     if not isinstance(contacts, list):
         return None
     return _ordered([each for each in contacts if isinstance(each, dict) and identity(each.get("id")) is not None])
+
+
+def with_answers(contacts: Sequence[Raw], said: Sequence[tuple[Deed, Value]]) -> list[Value]:
+    """Contacts that were read after calls about them, with what the answers to these calls showed."""
+    found = {str(identity(each.get("id"))): dict(each) for each in contacts}
+    for deed, answer in said:
+        if not isinstance(answer, dict) or deed.body is None or "email" not in answer or "name" not in answer:
+            continue
+        name = identity(answer.get("id"))
+        if name is None or deed.contact not in (None, name):
+            continue
+        before = found.get(name, without_context(answer))
+        kept = {key: value for key, value in before.items() if key not in deed.body or key in answer}
+        found[name] = kept | {key: answer[key] for key in deed.body if key in answer}
+    return [*_ordered([*found.values()])]
 
 
 def primary(contacts: Sequence[Raw], memory: Mapping[str, Any]) -> Raw | None:

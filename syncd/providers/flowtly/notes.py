@@ -5,7 +5,7 @@ A note needs an employee; so notes are read and written only where the tenant na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from syncd.core.model import Raw, Value
@@ -13,6 +13,8 @@ from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers.decoding import identity, unsound
 from syncd.providers.flowtly.calls import Calls
 from syncd.providers.flowtly.contacts import NOT_FOUND, owner_of, without_context
+from syncd.providers.flowtly.contacts import with_answers as contacts_with_answers
+from syncd.providers.flowtly.deeds import Deed
 
 SINGLES_MAX: Final = 5
 """Notes of one client that are read one by one; where it has more, all notes are listed."""
@@ -63,17 +65,18 @@ class Notes:
             raise Malformed(message, operation="GET client-notes")
         return without_context(body)
 
-    def add(self, client_id: str, client_iri: str, text: str) -> None:
-        """Add one note. Where its answer is lost, what was listed does not count any more."""
+    def add(self, client_id: str, client_iri: str, text: str) -> Raw:
+        """Add one note; the note as it was answered. Where the answer is lost, what was listed does not count any more."""
         listed, self._of = self._of, None
         body = self._calls.create_note({"client": client_iri, "employee": self._employee, "note": text})
         made = identity(body.get("id")) if isinstance(body, dict) else None
-        if made is None:
+        if not isinstance(body, dict) or made is None:
             message = "the answer to the creation is no note"
             raise UnknownOutcome(message, operation="POST client-notes", external_id=client_id)
         if listed is not None:
             listed.setdefault(client_id, []).append(made)
         self._of = listed
+        return body
 
 
 def ordered(notes: list[Raw]) -> list[Raw]:
@@ -87,3 +90,20 @@ def shown(children: Mapping[str, Any] | None) -> list[Value] | None:
     if not isinstance(found, list):
         return None
     return [{"id": identity(each.get("id")), "text": each.get("note")} for each in found if isinstance(each, dict)]
+
+
+def with_answers(children: Raw | None, said: Sequence[tuple[Deed, Value]], told: Sequence[Raw]) -> Raw | None:
+    """What was read after calls about contacts and notes, with what their answers showed.
+
+    A copy of the system that lags behind does not show yet what was made or changed just now; it would be made once more.
+    """
+    found = dict(children or {})
+    contacts, notes = found.get("contacts"), found.get("notes")
+    if said and isinstance(contacts, list):
+        found["contacts"] = contacts_with_answers([each for each in contacts if isinstance(each, dict)], said)
+    if told and isinstance(notes, list):
+        read = [each for each in notes if isinstance(each, dict)]
+        there = {identity(each.get("id")) for each in read}
+        new = [without_context(each) for each in told if identity(each.get("id")) not in there]
+        found["notes"] = [*ordered([*read, *new])]
+    return found or None

@@ -34,7 +34,7 @@ from syncd.providers.flowtly.fields import (
     problems_with,
 )
 from syncd.providers.flowtly.iris import Iris
-from syncd.providers.flowtly.notes import Notes, ordered
+from syncd.providers.flowtly.notes import Notes, ordered, with_answers
 from syncd.providers.flowtly.notes import shown as shown_notes
 from syncd.providers.flowtly.street import Street, number_first, split, words
 
@@ -306,12 +306,16 @@ class Flowtly:
                 raise UnknownOutcome(message, operation="PATCH clients", external_id=external_id)
             self._learn(raw)
             answer = Listed(external_id, raw, current.children)
-        made = {deed.element: name for deed in calls if (name := self._do(external_id, deed)) and deed.element}
-        for text in notes:
-            self._notes.add(external_id, _client_iri(current), text)
+        said = [(deed, self._do(external_id, deed)) for deed in calls]
+        ids = [(deed, identity(body.get("id"))) for deed, body in said if isinstance(body, dict)]
+        made = {deed.element: name for deed, name in ids if deed.element and name is not None}
+        told = [self._notes.add(external_id, _client_iri(current), text) for text in notes]
         if calls or notes:
             known = [name for each in contacts if (name := identity(each.get("id"))) is not None]
-            answer = self.fetch(external_id, [*known, *made.values()])
+            read = self.fetch(external_id, [*known, *(name for _, name in ids if name is not None)])
+            answer = replace(
+                read, raw=answer.raw if changes else read.raw, children=with_answers(read.children, said, told)
+            )
         return replace(answer, remember=remember, made=made)
 
     def merge(self, survivor: Listed, loser: Listed) -> Listed | None:
@@ -360,15 +364,14 @@ class Flowtly:
             raise Rejected(message, operation="POST client-contacts", external_id=current.external_id)
         return replace(deed, body={"client": _client_iri(current), "type": kind, **deed.body})
 
-    def _do(self, external_id: str, deed: Deed) -> str | None:
-        """Carry out one call about a contact; the id of the contact it was about, where it is there afterwards."""
+    def _do(self, external_id: str, deed: Deed) -> Value:
+        """Carry out one call about a contact; the answer to it, which for a new contact has its id."""
         try:
             if deed.body is None:
                 self.calls.delete_contact(str(deed.contact))
                 return None
             if deed.contact is not None:
-                self.calls.update_contact(deed.contact, deed.body)
-                return deed.contact
+                return self.calls.update_contact(deed.contact, deed.body)
             made = self.calls.create_contact(deed.body)
         except Rejected as refusal:
             self.calls.get_client(external_id)  # raises Gone where the client itself is
@@ -378,11 +381,10 @@ class Flowtly:
                 return None
             message = "the contact was deleted meanwhile"
             raise Stale(message, operation="PATCH client-contacts", external_id=external_id) from refusal
-        name = identity(made.get("id")) if isinstance(made, dict) else None
-        if name is None:
+        if not isinstance(made, dict) or identity(made.get("id")) is None:
             message = "the answer to the creation is no contact"
             raise UnknownOutcome(message, operation="POST client-contacts", external_id=external_id)
-        return name
+        return made
 
     def _refuse_impossible(self, patch: Fields, external_id: str) -> None:
         """Raise where all that was wanted is what Flowtly cannot do, or cannot be told without its IRI."""

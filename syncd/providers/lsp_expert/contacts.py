@@ -138,6 +138,38 @@ def deeds(raw: Raw, patch: Fields, golden: Fields, memory: Mapping[str, Any]) ->
     return done
 
 
+def with_answers(raw: Raw, answers: Sequence[tuple[Deed, Value]], notes_answers: Sequence[Value]) -> Raw:
+    """A client read after calls about its contacts and notes, with what their answers showed.
+
+    A copy of the system that lags behind does not show yet what was made or changed just now; it would be made once more.
+    """
+    contacts = {str(identity(each.get("id"))): dict(each) for each in listed(raw)}
+    for deed, answer in answers:
+        if not isinstance(answer, dict) or deed.form is None or "fullName" not in answer:
+            continue
+        name = identity(answer.get("id"))
+        if name is None or deed.contact not in (None, name):
+            continue
+        before = contacts.get(name, answer)
+        kept = {key: value for key, value in before.items() if key not in deed.form or key in answer}
+        contacts[name] = kept | {key: answer[key] for key in deed.form if key in answer}
+    found = notes(raw)
+    there = {each["id"] for each in found or [] if isinstance(each, dict)}
+    added: dict[str, Raw] = {}
+    for answer in notes_answers:
+        told = answer.get("notes") if isinstance(answer, dict) else None
+        for note in told if isinstance(told, list) else []:
+            if isinstance(note, dict) and (name := identity(note.get("id"))) is not None and name not in there:
+                added[name] = note
+    whole = dict(raw)
+    if answers:
+        whole["contacts"] = list(contacts.values())
+    before_notes = raw.get("notes")
+    if added and isinstance(before_notes, list):
+        whole["notes"] = [*before_notes, *added.values()]
+    return whole
+
+
 def _carrying(contacts: Sequence[Raw], first: Raw | None, email: Value) -> Raw | None:
     """The one other contact that shows an e-mail already, where the primary one does not."""
     if not email or first is None:

@@ -236,33 +236,38 @@ class LspExpert:
         answer = current
         if form:
             answer = _answered(self.calls.update_client(external_id, form), "update client", external_id)
-        made = {deed.element: name for deed in deeds.calls if (name := self._do(external_id, deed)) and deed.element}
-        for text in notes:
-            self._add_note(external_id, text)
+        said = [(deed, self._do(external_id, deed)) for deed in deeds.calls]
+        made = {
+            deed.element: str(identity(body.get("id")))
+            for deed, body in said
+            if isinstance(body, dict) and deed.element
+        }
+        told = [self._add_note(external_id, text) for text in notes]
         if deeds.calls or notes:
-            answer = self.fetch(external_id)
+            read = people.with_answers(self.fetch(external_id).raw, said, told)
+            kept: Raw = {key: read[key] for key in ("contacts", "notes", "updatedAt") if key in read}
+            answer = replace(answer, raw={**answer.raw, **kept} if form else read)
         answer = replace(answer, remember=remember, made=made)
         self._verify_cleared(answer, patch, memory)
         return answer
 
-    def _add_note(self, external_id: str, text: str) -> None:
+    def _add_note(self, external_id: str, text: str) -> Value:
         """Add one note; 404 means that the client is gone, or that the call is not offered, which reading it tells."""
         try:
-            self.calls.create_note(external_id, text)
+            return self.calls.create_note(external_id, text)
         except Rejected as refusal:
             if refusal.status == 404:  # noqa: PLR2004 - Not Found
                 self.fetch(external_id)
             raise
 
-    def _do(self, external_id: str, deed: people.Deed) -> str | None:
-        """Carry out one call about a contact; the id of the contact it was about, where it is there afterwards."""
+    def _do(self, external_id: str, deed: people.Deed) -> Value:
+        """Carry out one call about a contact; the answer to it, which for a new contact has its id."""
         try:
             if deed.form is None:
                 self.calls.delete_contact(external_id, str(deed.contact))
                 return None
             if deed.contact is not None:
-                self.calls.update_contact(external_id, deed.contact, deed.form)
-                return deed.contact
+                return self.calls.update_contact(external_id, deed.contact, deed.form)
             made = self.calls.create_contact(external_id, deed.form)
         except Rejected as refusal:
             if refusal.status != 404:  # noqa: PLR2004 - Not Found: is it the client, the contact, or the call?
@@ -275,11 +280,10 @@ class LspExpert:
                 raise
             message = "the contact was deleted meanwhile"
             raise Stale(message, operation="update contact", external_id=external_id) from refusal
-        name = identity(made.get("id")) if isinstance(made, dict) else None
-        if name is None:
+        if not isinstance(made, dict) or identity(made.get("id")) is None:
             message = "the answer to the creation is no contact"
             raise UnknownOutcome(message, operation="create contact", external_id=external_id)
-        return name
+        return made
 
     def _verify_cleared(self, answer: Listed, patch: Fields, memory: Mapping[str, Any]) -> None:
         """How to clear is undocumented: an empty form value that the answer does not confirm is a refusal."""
