@@ -3,6 +3,7 @@
 `python -m tests.benchmarks reading` measures pulls and cycles alone and renews their part of the page.
 `python -m tests.benchmarks matching` measures matching alone and renews its section of the page; see `matching.py`.
 `python -m tests.benchmarks cluster` does the same for workers on one PostgreSQL database; see `cluster.py`.
+`python -m tests.benchmarks waiting` does the same for systems that take their time; see `waiting.py`.
 `python -m tests.benchmarks paint` does the same for the first paint of the operator's page in Chromium; see `paint.py`.
 
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
@@ -26,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks import cluster, matching, paint
+from tests.benchmarks import cluster, matching, paint, waiting
 from tests.benchmarks.page import page_of
 
 HERE: Final = Path(__file__).parent
@@ -148,7 +149,9 @@ elif sys.argv[1:] == ["cluster"]:
     write(cluster.renewed(PAGE.read_text(encoding="utf-8"), cluster.section()))
 elif sys.argv[1:] == ["reading"]:
     write(reading() + others(PAGE.read_text(encoding="utf-8")))
+elif sys.argv[1:] == ["waiting"]:
+    write(waiting.renewed(PAGE.read_text(encoding="utf-8"), waiting.section()))
 elif sys.argv[1:] == ["paint"]:
     write(paint.renewed(PAGE.read_text(encoding="utf-8"), paint.section()))
 else:
-    write(f"{reading()}\n{matching.section()}\n{cluster.section()}\n{paint.section()}")
+    write(f"{reading()}\n{matching.section()}\n{cluster.section()}\n{waiting.section()}\n{paint.section()}")

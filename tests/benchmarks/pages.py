@@ -3,6 +3,7 @@
 It runs in a process of its own (`python -m tests.benchmarks.pages CLIENTS PAGE [LATENCY]`, in seconds), prints its port, and costs next to nothing
 per request, so that what is measured is the reader. `/v1/companies/N/clients` shows the same clients for every N; GET
 `/phase/churn` changes one client in a hundred from then on, `/phase/first` takes that back. Plain `?page=N` works too.
+`/v2/clients?page=N` and `/v2/clients/ID` show them as LSP.expert does; `/latency/MS` sets how long answers take from then on.
 """
 
 from __future__ import annotations
@@ -77,6 +78,34 @@ def page(first: int, size: int, clients: int, *, churned: bool) -> bytes:
     return headers.encode() + body
 
 
+def lsp_client(number: int) -> dict[str, Any]:
+    """One client as LSP.expert writes it."""
+    known = client(number, churned=False)
+    return {
+        "id": str(known["id"]),
+        "name": known["name"],
+        "address": {
+            "line1": known["address"],
+            "postalCode": known["postal_code"],
+            "city": known["city"],
+            "country": "FR",
+        },
+        "archived": False,
+        "vatNumber": known["intracom_vat_number"],
+        "nationalIdentificationNumber": known["siren_or_siret"],
+        "details": known["note"],
+        "invoice": {"currency": {"code": "EUR", "symbol": "€"}},
+    }
+
+
+def lsp_page(number: int, size: int, clients: int) -> bytes:
+    """One page of LSP.expert's, from 1, in its envelope."""
+    first, pages = (number - 1) * size, -(-clients // size)
+    told = {"page": number, "pageSize": size, "totalPages": pages, "totalItems": clients, "hasNextPage": number < pages}
+    items = [lsp_client(each) for each in range(first, min(first + size, clients))]
+    return plain(json.dumps({"items": items, **told}).encode())
+
+
 def plain(text: bytes) -> bytes:
     """A short answer."""
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(text), text)
@@ -93,6 +122,8 @@ class Pages:
             for phase in ("first", "churn")
         }
         self.shown = self.phases["first"]
+        self.lsp = [lsp_page(number, size, clients) for number in range(1, len(starts) + 1)]
+        self.latency = 0.0
 
     def answer(self, request: bytes) -> bytes:
         """The answer to one request, given its head."""
@@ -100,17 +131,23 @@ class Pages:
         if target.startswith(b"/phase/"):
             self.shown = self.phases[target.removeprefix(b"/phase/").decode()]
             return plain(b"{}")
+        if target.startswith(b"/latency/"):
+            self.latency = int(target.removeprefix(b"/latency/")) / 1000
+            return plain(b"{}")
+        if target.startswith(b"/v2/clients/"):
+            return plain(json.dumps(lsp_client(int(target.rpartition(b"/")[2]) - 100_000)).encode())
         asked, numbered = _RANGE.search(request), _PAGE.search(target)
         number = int(numbered[1]) - 1 if numbered else int(asked[1]) // self.size if asked else 0
+        if target.startswith(b"/v2/"):
+            return self.lsp[number]
         return self.shown[number] if number < len(self.shown) else plain(b"[]")
 
 
 class Connection(asyncio.Protocol):
     """One kept-alive connection, one request after the other."""
 
-    def __init__(self, pages: Pages, latency: float) -> None:
+    def __init__(self, pages: Pages) -> None:
         self.pages = pages
-        self.latency = latency
         self.waiting = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,7 +157,7 @@ class Connection(asyncio.Protocol):
         self.waiting += data
         for head in self.heads():
             answer = self.pages.answer(head)
-            asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer)  # type: ignore[attr-defined]
+            asyncio.get_running_loop().call_later(self.pages.latency, self.transport.write, answer)  # type: ignore[attr-defined]
 
     def heads(self) -> Iterator[bytes]:
         while b"\r\n\r\n" in self.waiting:
@@ -131,7 +168,8 @@ class Connection(asyncio.Protocol):
 async def serve(clients: int, size: int, latency: float = 0.0) -> None:
     """Serve on a free port of this machine until the process ends."""
     pages = Pages(clients, size)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(pages, latency), "127.0.0.1", 0)
+    pages.latency = latency
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(pages), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - it tells its parent
     await server.serve_forever()
 
