@@ -282,6 +282,8 @@ def _with_rest(source: Side, value: Value, options: Sequence[tuple[Side, Value]]
 
 def _shortens(side: Side) -> bool:
     """Whether this edit only cuts or prolongs a form that was already shorter than what golden agreed to."""
+    if side.seen is UNKNOWN or side.agreed is UNKNOWN:
+        return False
     return any(
         _text_shortens(_part(side.mirror, part), _part(side.seen, part), _part(side.agreed, part))
         for part in (parts_shown(side.mirror) or ("",))

@@ -219,7 +219,9 @@ class Context:
     def within(self, fields: Fields) -> Context:
         """The same, with the client's own country as region where it is known."""
         country = fields.get("country")
-        return Context(country, self.language) if isinstance(country, str) and country else self
+        if not isinstance(country, str) or not country or country == self.country:
+            return self
+        return Context(country, self.language)
 
 
 class Rule(StrEnum):

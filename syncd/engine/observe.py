@@ -98,18 +98,23 @@ def observe(
     moved: list[str] = []
     for each in fresh:
         old = before.get(each.external_id)
-        row = _row(system, each, old, digests[each.external_id], asked_at=asked_at, now=now, memories=memories or {})
+        row = _row(
+            system,
+            each,
+            old,
+            digests[each.external_id],
+            (list_digests or {}).get(each.external_id),
+            asked_at=asked_at,
+            now=now,
+            cycle=cycle,
+            walk=walk,
+            memories=memories or {},
+        )
         if old is not None and asked_at < old.observed_at <= now:  # later than now: the clock has jumped back since
             continue
         if old is not None and _is_stale(old, row, asked_at, stale_read_seconds):
             unbelieved.append(each.external_id)
             continue
-        if list_digests and each.external_id in list_digests:
-            row = replace(row, list_digest=list_digests[each.external_id])
-        if walk is not None:
-            row = replace(row, walk=walk)
-        if old is None:
-            row = replace(row, first_seen_in=number_of(cycle) + (walk is None))
         rows.append(row)
         if old is None or old.fields != row.fields or old.state != row.state:
             moved.append(each.external_id)
@@ -154,9 +159,12 @@ def _row(
     listed: Listed,
     old: RecordRow | None,
     found: str,
+    list_found: str | None,
     *,
     asked_at: datetime,
     now: datetime,
+    cycle: str,
+    walk: str | None,
     memories: Mapping[str, Mapping[str, Any]],
 ) -> RecordRow:
     kept = _kept(old.memory if old else {}, memories.get(listed.external_id, {}))
@@ -176,15 +184,15 @@ def _row(
         fields=fields,
         memory={**reading.memory, **engine_own},
         digest=found,
-        list_digest=old.list_digest if old else None,
+        list_digest=list_found or (old.list_digest if old else None),
         state=RecordState.PRESENT,
         reason=None,
         first_seen_at=old.first_seen_at if old else now,
-        first_seen_in=old.first_seen_in if old else None,
+        first_seen_in=old.first_seen_in if old else number_of(cycle) + (walk is None),
         seen_at=now,
         changed_at=old.changed_at if old is not None and unchanged else now,
         observed_at=asked_at,
-        walk=old.walk if old else None,
+        walk=walk or (old.walk if old else None),
         missing_since=None,
         missing_cycle=None,
         gone_count=0,

@@ -97,7 +97,7 @@ class System:
         known: dict[tuple[int, int], tuple[Value, Value, bool]] = {}
 
         def same(left: Value, right: Value) -> bool:
-            if normalize.identical(left, right):
+            if left is right or normalize.identical(left, right):
                 return True
             pair = (id(left), id(right))
             if pair not in known:
@@ -127,8 +127,9 @@ class System:
         """This system's view of one unit of a client, for the merge."""
         base = link.bases.get(unit)
         sources = policy.field(unit).sources
-        specs = [self.spec(part) for part in parts_of(unit)]
-        known = [spec for spec in specs if spec is not None and (spec.read or spec.remembered)]
+        fields = self.provider.fields
+        specs = [fields[part] for part in parts_of(unit) if part in fields]
+        known = [spec for spec in specs if spec.read or spec.remembered]
         return Side(
             system=self.name,
             external_id=record.external_id,

@@ -41,7 +41,8 @@ HEAD: Final = """{title}
 
 Measured on {date} with `python -m tests.benchmarks waiting` ({machine}; other work ran on the machine; medians of {runs}). {clients:,} clients in
 {pages} pages of {page}, each answer {latency} ms late, told how many there are. *Best*: pages x latency / requests at once, which is what the
-budget allows. The aim is {aim:.2f} times that. `requests_at_once` is 4 unless set.
+budget allows. The aim is {aim:.2f} times that. `requests_at_once` is 4 unless set. One request at a time shows what the machine adds to each page:
+its CPU, a commit, and waiting for a core and the disk; as soon as that is more than latency / requests at once, it is what a walk takes.
 
 | | requests at once | best, s | wall, s | times the best | CPU, s |
 |---|---|---|---|---|---|

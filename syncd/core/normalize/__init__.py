@@ -8,7 +8,7 @@ unmixed.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -217,24 +217,21 @@ def _list_key(kind: Kind, elements: list[Value], context: Context, parts: tuple[
     return tuple(sorted(keys, key=repr))
 
 
+_NATIONAL_KEYS: Final[Mapping[Kind, Callable[[str, str], Hashable]]] = {Kind.PHONE: phone_key, Kind.VAT: vat_key}
+_TEXT_KEYS: Final[Mapping[Kind, Callable[[str], Hashable]]] = {
+    Kind.EMAIL: email_key,
+    Kind.REGISTRATION: registration_key,
+    Kind.IBAN: registration_key,
+    Kind.BIC: bic_key,
+    Kind.LANGUAGE: str.casefold,
+    Kind.HTML: markup_key,
+}
+
+
 def _text_key(kind: Kind, text: str, country: str) -> Hashable:
-    match kind:
-        case Kind.EMAIL:
-            return email_key(text)
-        case Kind.PHONE:
-            return phone_key(text, country)
-        case Kind.REGISTRATION | Kind.IBAN:
-            return registration_key(text)
-        case Kind.VAT:
-            return vat_key(text, country)
-        case Kind.BIC:
-            return bic_key(text)
-        case Kind.LANGUAGE:
-            return text.casefold()
-        case Kind.HTML:
-            return markup_key(text)
-        case _:
-            return text
+    if kind in _NATIONAL_KEYS:
+        return _NATIONAL_KEYS[kind](text, country)
+    return _TEXT_KEYS[kind](text) if kind in _TEXT_KEYS else text
 
 
 def identical(a: Value, b: Value) -> bool:
@@ -268,6 +265,8 @@ def _same_field(field: str, a: Value, b: Value, context: Context) -> bool:
     if isinstance(a, str) and a == b:
         return True
     kind = kind_of(field)
+    if a is None or b is None:
+        return key(kind, a if b is None else b, context) is None
     return key(kind, a, context) == key(kind, b, context)
 
 
