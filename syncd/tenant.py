@@ -17,6 +17,7 @@ from syncd import providers
 from syncd.config import ServiceConfig, TenantConfig
 from syncd.core.model import Policy
 from syncd.engine import Engine
+from syncd.engine.listing import Listings
 from syncd.engine.operate import Operator
 from syncd.engine.witness import Witness, notice
 from syncd.errors import SyncdError
@@ -102,12 +103,14 @@ def open_tenant(
     pool: Pool | None = None,
     pace: Callable[[Store, providers.Settings], MakePacing] | None = None,
     push_seconds: float | None = None,
+    list_seconds: float | None = None,
+    hurried: Callable[[], bool] = lambda: False,
 ) -> Tenant:
     """Put a tenant together. Opens its store (and brings its schema up to date unless told not to); makes no request.
 
     sleep: waits some seconds (default: until `stop` is set). pool: connections that are shared with other tenants.
-    pace: what counts a system's requests (default: this process for itself). push_seconds: how long a cycle begins writes (default: as
-    long as any wait). Raises StoreError, ConfigError.
+    pace: what counts a system's requests (default: this process for itself). push_seconds: see `syncd.engine.Engine`. list_seconds, hurried: see
+    `syncd.engine.listing.Listings`; None: every cycle waits for every list. Raises StoreError, ConfigError.
     """
     stopping = stop or threading.Event()
     store = open_store(service.database, config.name, upgrade=upgrade, clock=clock, pool=pool)
@@ -130,6 +133,9 @@ def open_tenant(
             sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
             stopped=stopping.is_set,
             push_seconds=push_seconds,
+            listings=None
+            if list_seconds is None
+            else Listings(store, clock, seconds=list_seconds, hurried=hurried, over=stopping.is_set),
             keep_report=lambda systems: _keep_report(first_run_file(service, config.name), systems),
         )
 

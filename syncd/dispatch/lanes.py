@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from syncd import log
 from syncd.config import ServiceConfig, TenantConfig
-from syncd.dispatch.local import PUSH_SECONDS
+from syncd.dispatch.local import LIST_SECONDS, PUSH_SECONDS
 from syncd.dispatch.pace import SharedPace
 from syncd.dispatch.schedule import following
 from syncd.dispatch.tenants import OpenTenants
@@ -45,6 +45,20 @@ def next_turns(turns: Sequence[Turn]) -> dict[str, datetime]:
             first = min(other.due_at for other in turns if other.poll_seconds == each.poll_seconds)
             at[each.poll_seconds] = following(each.poll_seconds, first, each.at)
     return {each.system: at[each.poll_seconds] for each in turns}
+
+
+class _Asked:
+    """A question that costs something: asked again when the last answer is some seconds old."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self._at = time.monotonic()
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._at < BUSY_SECONDS:
+            return False
+        self._at = time.monotonic()
+        return self._ask()
 
 
 class Lanes:
@@ -138,7 +152,7 @@ class Lanes:
                 self._look_on(tenant, report)
                 took = time.monotonic() - began
                 self._desk.ended(config.name, next_turns(turns), took)
-                if goes_on := report.unfinished:
+                if goes_on := report.unfinished or bool(report.under_way):
                     turns = self._desk.due(config.name)
 
     def _look_on(self, tenant: Tenant, report: CycleReport) -> None:
@@ -153,7 +167,14 @@ class Lanes:
             message = "a worker was given work before its configuration"
             raise RuntimeError(message)
         return open_tenant(
-            self._service, config, stop=stop, pool=self._pool, pace=self._pace, push_seconds=PUSH_SECONDS
+            self._service,
+            config,
+            stop=stop,
+            pool=self._pool,
+            pace=self._pace,
+            push_seconds=PUSH_SECONDS,
+            list_seconds=LIST_SECONDS,
+            hurried=_Asked(lambda: bool(self._desk.due(config.name))),
         )
 
     def _pace(self, store: Store, settings: Settings) -> MakePacing:

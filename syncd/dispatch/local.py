@@ -21,6 +21,9 @@ RESTART_SECONDS: Final = 15.0
 PUSH_SECONDS: Final = 10.0
 """How long a cycle begins writes before the systems that are due have their turn again."""
 
+LIST_SECONDS: Final = 5.0
+"""How long a cycle waits for a system to list its clients before it goes on without it."""
+
 _log = log.get("daemon")
 
 
@@ -93,21 +96,27 @@ class Lane:
             self._give_errands_up()
 
     def _work(self) -> None:
-        opened = open_tenant(self.service, self.config, stop=self._stop, push_seconds=PUSH_SECONDS)
+        opened = open_tenant(
+            self.service,
+            self.config,
+            stop=self._stop,
+            push_seconds=PUSH_SECONDS,
+            list_seconds=LIST_SECONDS,
+            hurried=self._wake.is_set,
+        )
         goes_on = False
         with opened as tenant, tenant.working() as remember:
             _log.info("tenant_started", systems=[each.system for each in self.config.systems])
             while not self._stop.is_set():
-                self._wake.wait()
+                if not goes_on:
+                    self._wake.wait()
                 self._wake.clear()
                 with self._guard:
                     due, self._due = self._due, set()
                 if (due or goes_on) and not self._stop.is_set():
                     report = tenant.engine.cycle(due)
                     remember()
-                    goes_on = report.unfinished
-                    if goes_on:
-                        self._wake.set()
+                    goes_on = report.unfinished or bool(report.under_way)
                     self.ready = True
                     purge(tenant.store, tenant.policy.retention, tenant.engine.clock())
                     self._look_on(tenant, report)

@@ -10,7 +10,7 @@ import contextvars
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,13 @@ from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
 from syncd.engine.first_run import REPORTED, first_run, why_frozen
 from syncd.engine.linking import link_records, settle_proposals
+from syncd.engine.listing import Listing, Listings
 from syncd.engine.operate import Operator
 from syncd.engine.patience import ENDLESS, Patience
 from syncd.engine.pull import new_system, pull, rebasing, verified
 from syncd.engine.push import Lane, Pushed, push, recover
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions
+from syncd.engine.reports import CycleReport, PlanReport, Quiet, SystemReport
 from syncd.engine.settling import settle
 from syncd.engine.systems import System, digest, number_of
 from syncd.errors import ProviderError
@@ -58,67 +60,12 @@ SWEEP_EVERY_CYCLES = 24
 _log = log.get("engine")
 
 
-@dataclass(frozen=True, slots=True)
-class SystemReport:
-    """What one cycle did in one system. walk: its outcome. requests: HTTP requests made.
-
-    lags: seconds from the decision to the effect that was seen, of each write.
-    """
-
-    system: str
-    walk: str
-    created: int = 0
-    updated: int = 0
-    archived: int = 0
-    merged: int = 0
-    deleted: int = 0
-    failed: int = 0
-    requests: int = 0
-    reason: str | None = None
-    lags: tuple[float, ...] = ()
-
-    @property
-    def writes(self) -> int:
-        """Writes that were sent and whose effect was seen."""
-        return self.created + self.updated + self.archived + self.merged + self.deleted
-
-
-@dataclass(frozen=True, slots=True)
-class CycleReport:
-    """What one cycle did. conflicts: rows logged. holds: holds opened. unfinished: its time to push was over before the outbox was empty."""
-
-    cycle: str
-    systems: tuple[SystemReport, ...]
-    conflicts: int
-    holds: int
-    unfinished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Whether nothing is pending; if not, why, and when the next timer ends."""
-
-    quiescent: bool
-    reasons: tuple[str, ...] = ()
-    next_timer: datetime | None = None
-    only_timers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PlanReport:
-    """Every write that would be made now. calls: HTTP requests they would cost. sights: write -> what it is based on."""
-
-    plan: str
-    writes: list[WriteRow]
-    conflicts: list[ConflictRow]
-    links: list[dict[str, Any]]
-    holds: list[HoldRow]
-    calls: int
-    sights: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-
-
 class Engine:
-    """One tenant's loop over facts. push_seconds: how long a cycle begins writes; see `syncd.engine.patience`."""
+    """One tenant's loop over facts.
+
+    push_seconds: how long a cycle begins writes; None for as long as it takes; see `syncd.engine.patience`. listings: what lets a cycle go on
+    while a slow system still lists its clients; None: it waits; see `syncd.engine.listing`.
+    """
 
     def __init__(
         self,
@@ -132,6 +79,7 @@ class Engine:
         parallel: bool = True,
         keep_report: Callable[[list[dict[str, Any]]], None] = lambda _report: None,
         push_seconds: float | None = None,
+        listings: Listings | None = None,
     ) -> None:
         self.policy = policy
         self.store = store
@@ -143,6 +91,7 @@ class Engine:
             each.name: System(each, providers[each.name], policy.context, policy.matching) for each in policy.systems
         }
         self.push_seconds = push_seconds
+        self._listings = listings
         self._keep_report = keep_report
         self._recovered = False
 
@@ -166,7 +115,7 @@ class Engine:
         self, cycle: str, only: Collection[str] | None, choose: Callable[[str], Collection[str]] | None
     ) -> CycleReport:
         requests = {name: system.provider.requests for name, system in self.systems.items()}
-        walks = self._pull(cycle, only)
+        walks = self._pull(cycle, only, self._listings)
         blocked = _blocked(walks)
         self._settle(cycle, walks)
         with self.store.writing() as tx:
@@ -181,7 +130,8 @@ class Engine:
             if self._frozen() or self.stopped() or not self._push(cycle, pushed, patience, chosen):
                 break
             total.add(decide_all(self.store.writing, self._scope(cycle, blocked)))
-        return replace(self._end(cycle, walks, pushed, total, requests), unfinished=patience.over)
+        report = self._end(cycle, walks, pushed, total, requests)
+        return replace(report, unfinished=patience.over, under_way=self._listings.names if self._listings else ())
 
     def sync(self, *, until_quiet: bool = False, cycles: int = 10, wait_seconds: float = 5.0) -> list[CycleReport]:
         """One cycle, or cycles until nothing is pending; waits for timers that end within `wait_seconds` in all."""
@@ -302,21 +252,53 @@ class Engine:
             tx.put_cycle(CycleRow(cycle, self.clock()))
         return cycle
 
-    def _pull(self, cycle: str, only: Collection[str] | None = None) -> dict[str, WalkRow]:
+    def _pull(
+        self, cycle: str, only: Collection[str] | None = None, listings: Listings | None = None
+    ) -> dict[str, WalkRow]:
         with self.store.reading() as tx:
             last = tx.last_walks()
             asked = {*(self.systems if only is None else only), *rebasing(tx, self.systems)}
+            rows = tx.systems()
+            awaited = {
+                name for name in asked if name in last and rows[name].baseline and _may_push(rows[name], self.clock())
+            } - rebasing(tx, self.systems)
         due = [system for name, system in self.systems.items() if name in asked or name not in last]
         sweep = number_of(cycle) % SWEEP_EVERY_CYCLES == 0
+        listed: dict[str, Listing] = {}
+        if listings is not None:
+            ahead = [system for system in due if system.name in awaited]
+            listed = self._listed(listings, ahead, cycle, sweep=sweep, alone=len(ahead) == len(due))
+            due = [each for name, each in self.systems.items() if name in listed or (each in due and each not in ahead)]
 
         def walk(system: System) -> WalkRow:
             with spans.span("walk", system=system.name) as told:
-                row = pull(self.store, system, self.policy, cycle=cycle, clock=self.clock, sweep=sweep)
+                row = pull(
+                    self.store,
+                    system,
+                    self.policy,
+                    cycle=cycle,
+                    clock=self.clock,
+                    sweep=sweep,
+                    listing=listed.get(system.name),
+                )
                 told.tell(walk=row.walk, outcome=row.outcome.value, records=row.records)
             return row
 
         pulled = dict(zip([system.name for system in due], self._each(walk, due), strict=True))
         return {name: pulled[name] if name in pulled else last[name] for name in self.systems}
+
+    def _listed(
+        self, listings: Listings, due: Sequence[System], cycle: str, *, sweep: bool, alone: bool
+    ) -> dict[str, Listing]:
+        """The listings that are taken in now. alone: whether no system is pulled in another way."""
+        fresh = [system for system in due if system.name not in listings.names]
+        listings.begin(fresh, cycle, sweep=sweep)
+        with self.store.reading() as tx:
+            now = self.clock()
+            idle = (
+                alone and not fresh and not tx.dirty(1) and not any(tx.waiting(name, now, 1) for name in self.systems)
+            )
+        return {each.system.name: each for each in listings.take([each.name for each in fresh], idle=idle)}
 
     def _each(self, task: Callable[[System], Any], systems: Sequence[System]) -> list[Any]:
         """Run a task for each system, side by side unless the engine is told not to."""

@@ -69,11 +69,13 @@ def observe(
     stale_read_seconds: float = 0.0,
     memories: Mapping[str, Mapping[str, Any]] | None = None,
     page: int | None = None,
+    shown_at: datetime | None = None,
 ) -> Observed:
     """Record what a system said about some of its records, as one set.
 
-    asked_at: when the request was sent. cycle: in which it was. walk: the walk in which they were listed, page: on which page of it. list_digests: of the list
-    items, where a record was then read singly. memories: what to remember about a record from now on (merged into what is remembered already).
+    asked_at: when the request was sent. cycle: in which it is taken in. shown_at: when they were shown, where that is not now. walk: the walk in which they were
+    listed, page: on which page of it. list_digests: of the list items, where a record was then read singly. memories: what to remember about
+    a record from now on (merged into what is remembered already).
     """
     digests = {each.external_id: digest([each.raw, each.children]) for each in listed}
     stored = tx.digests(system.name, list(digests))
@@ -86,16 +88,15 @@ def observe(
         and not (list_digests and list_digests.get(external_id) not in (None, stored[external_id][1]))
         and not (memories and external_id in memories)
     ]
-    if same and (returned := tx.touch_records(system.name, same, walk, now, page)):
+    seen_at = shown_at or now
+    if same and (returned := tx.touch_records(system.name, same, walk, seen_at, page)):
         tx.mark_dirty_by_records(system.name, returned)
     known = set(same)
     fresh = [each for each in listed if each.external_id not in known]
     if not fresh:
         return Observed(kept=tuple(same))
     before = tx.records(system.name, [each.external_id for each in fresh])
-    rows: list[RecordRow] = []
-    unbelieved: list[str] = []
-    moved: list[str] = []
+    rows, unbelieved, moved = list[RecordRow](), list[str](), list[str]()
     for each in fresh:
         old = before.get(each.external_id)
         row = _row(
@@ -106,6 +107,7 @@ def observe(
             (list_digests or {}).get(each.external_id),
             asked_at=asked_at,
             now=now,
+            seen_at=seen_at,
             cycle=cycle,
             walk=walk,
             memories=memories or {},
@@ -119,7 +121,7 @@ def observe(
         if old is None or old.fields != row.fields or old.state != row.state:
             moved.append(each.external_id)
     if unbelieved:
-        tx.touch_records(system.name, unbelieved, walk, now)
+        tx.touch_records(system.name, unbelieved, walk, seen_at)
     rows = _not_erased(tx, system, rows, before)
     _store(tx, system, rows, before, page)
     kept = {row.external_id for row in rows}
@@ -163,6 +165,7 @@ def _row(
     *,
     asked_at: datetime,
     now: datetime,
+    seen_at: datetime,
     cycle: str,
     walk: str | None,
     memories: Mapping[str, Mapping[str, Any]],
@@ -184,12 +187,13 @@ def _row(
         fields=fields,
         memory={**reading.memory, **engine_own},
         digest=found,
-        list_digest=list_found or (old.list_digest if old else None),
+        # Of a record that shows something else by another door, the list item that was read before tells nothing any more.
+        list_digest=list_found or (old.list_digest if old is not None and old.digest == found else None),
         state=RecordState.PRESENT,
         reason=None,
         first_seen_at=old.first_seen_at if old else now,
         first_seen_in=old.first_seen_in if old else number_of(cycle) + (walk is None),
-        seen_at=now,
+        seen_at=seen_at,
         changed_at=old.changed_at if old is not None and unchanged else now,
         observed_at=asked_at,
         walk=walk or (old.walk if old else None),

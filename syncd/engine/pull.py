@@ -7,7 +7,7 @@ while a record that is known to exist can still be read with the same credential
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ from syncd import log
 from syncd.core.correlate import STRONG_KEYS
 from syncd.engine import trail
 from syncd.engine.children import contact_ids
-from syncd.engine.erasing import erased_records
+from syncd.engine.listing import Listing, sweeps, to_be_read, wanted
 from syncd.engine.observe import is_too_new, mark_missing, observe
-from syncd.engine.pages import Recollection
+from syncd.engine.pages import Recollection, Shown
 from syncd.engine.systems import digest
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
 from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
@@ -45,6 +45,10 @@ class Walk:
     """What a walk has shown so far."""
 
     row: WalkRow
+    cycle: str
+    """In which it is taken in."""
+    verified: bool = True
+    """Whether the account behind the credentials was verified a moment ago, and not when a list was begun."""
     seen: set[str] = field(default_factory=set)
     changed: int = 0
     unbelieved: int = 0
@@ -58,26 +62,38 @@ class Walk:
 
 
 def pull(
-    store: Store, system: System, policy: Policy, *, cycle: str, clock: Callable[[], datetime], sweep: bool = False
+    store: Store,
+    system: System,
+    policy: Policy,
+    *,
+    cycle: str,
+    clock: Callable[[], datetime],
+    sweep: bool = False,
+    listing: Listing | None = None,
 ) -> WalkRow:
-    """One complete listing of a system into its mirror. Never raises a ProviderError: the walk carries the reason."""
-    requests = system.provider.requests
+    """One complete listing of a system into its mirror. Never raises a ProviderError: the walk carries the reason.
+
+    sweep: read all pages, and all records whose list items may show less than they hold. listing: that was begun before; the walk is as old.
+    """
+    requests = system.provider.requests - (listing.made if listing is not None else 0)
     with store.writing() as tx:
         known = tx.count_records(system.name)
         state = tx.systems().get(system.name)
-        row = WalkRow(tx.new_ids("p", 1)[0], cycle, system.name, clock())
+        began_at = clock() if listing is None else listing.began_at
+        began_in = cycle if listing is None else listing.cycle
+        row = WalkRow(tx.new_ids("p", 1)[0], began_in, system.name, began_at)
         tx.put_walk(row)
         moved = bool(rebasing(tx, [system.name]))
     if state is not None and state.paused_until is not None and state.paused_until > clock():
         return _finish(
-            store, system, Walk(row), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock()
+            store, system, Walk(row, cycle), WalkOutcome.INCOMPLETE, "the system asked for a pause", requests, clock()
         )
-    walk = Walk(row, rebasing=moved)
+    walk = Walk(row, cycle, verified=began_in == cycle, rebasing=moved)
     outcome: WalkOutcome
     reason: str | None
     try:
-        _pin_account(store, system)
-        _read_pages(store, system, policy, walk, clock, sweep=sweep)
+        _pin_account(store, system, system.provider.account if listing is None else listing.account)
+        _read_pages(store, system, policy, walk, clock, sweep=sweep, listing=listing)
     except ProviderError as error:
         _remember_failure(store, system, error, clock())
         outcome, reason = WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
@@ -95,11 +111,11 @@ def rebasing(tx: Tx, systems: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in systems if tx.get_meta(f"rebase:{name}") == "yes")
 
 
-def _pin_account(store: Store, system: System) -> None:
+def _pin_account(store: Store, system: System, ask: Callable[[], str | None]) -> None:
     """The account behind the credentials is pinned at first contact and verified before every walk."""
     if not system.provider.capabilities.account:
         return
-    account = system.provider.account()
+    account = ask()
     with store.writing() as tx:
         row = tx.systems().get(system.name) or new_system(system)
         if row.account is None and account is not None:
@@ -110,10 +126,18 @@ def _pin_account(store: Store, system: System) -> None:
         raise Unauthorised(message, operation="account")
 
 
+def _fetch(store: Store, system: System, walk: Walk, external_id: str, known: Collection[str] = ()) -> Listed:
+    """One record by its id, of the account that is pinned."""
+    if not walk.verified:
+        _pin_account(store, system, system.provider.account)
+        walk.verified = True
+    return system.provider.fetch(external_id, known) if known else system.provider.fetch(external_id)
+
+
 def verified(store: Store, system: System, clock: Callable[[], datetime]) -> bool:
     """Whether the account is the pinned one; a failure to tell is remembered."""
     try:
-        _pin_account(store, system)
+        _pin_account(store, system, system.provider.account)
     except ProviderError as error:
         _remember_failure(store, system, error, clock())
         return False
@@ -126,51 +150,79 @@ def new_system(system: System) -> SystemRow:
 
 
 def _read_pages(
-    store: Store, system: System, policy: Policy, walk: Walk, clock: Callable[[], datetime], *, sweep: bool
+    store: Store,
+    system: System,
+    policy: Policy,
+    walk: Walk,
+    clock: Callable[[], datetime],
+    *,
+    sweep: bool,
+    listing: Listing | None,
 ) -> None:
-    partial = system.provider.capabilities.partial_list
-    sweep = sweep or (partial and system.provider.settings.options.get("children") == "always")
     remembered = Recollection(store, system, walk=walk.row.walk, seen=walk.seen, clock=clock)
-    with closing(remembered.pages(afresh=sweep or walk.rebasing)) as pages:
-        for number, page in enumerate(pages, start=1):
+    sweep = sweeps(system, asked=sweep) if listing is None else listing.sweep
+    shown = remembered.shown(afresh=sweep or walk.rebasing) if listing is None else listing.shown()
+    with closing(shown) as pages:
+        for number, each in enumerate(pages, start=1):
             if number > PAGES_MAX:
                 walk.doubts.append(f"more than {PAGES_MAX} pages")
                 return
-            _note(walk, page)
-            walk.ended = page.last
-            if page.known:
-                continue
-            wanted = _without_erased(store, system, page.records)
-            walk.suppressed += len(page.records) - len(wanted)
-            unchanged: list[str] = []
-            if partial:
-                records, unchanged, digests = _complete(store, system, wanted, walk, sweep=sweep)
-            else:
-                records, digests = _with_vanished_contacts(store, system, wanted, walk), None
-            # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
-            alike = {each.external_id for each in wanted} if digests is not None or records == wanted else set()
-            with store.writing() as tx:
-                if unchanged:
-                    tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)
-                if walk.rebasing:
-                    _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
-                _quarantine(tx, system, page.faults)
-                observed = observe(
-                    tx,
-                    system,
-                    records,
-                    asked_at=remembered.asked_at,
-                    now=clock(),
-                    cycle=walk.row.cycle,
-                    walk=walk.row.walk,
-                    list_digests=digests,
-                    stale_read_seconds=policy.timing.stale_read_seconds,
-                    page=page.number,
-                )
-                remembered.remember(tx, page, alike.intersection((*unchanged, *observed.kept)))
-                _keep_learned(tx, system)
-            walk.changed += len(observed.changed)
-            walk.unbelieved += len(observed.unbelieved)
+            _note(walk, each.page)
+            walk.ended = each.page.last
+            if not each.page.known:
+                shown_at = None if listing is None else each.asked_at
+                _take_in(store, system, policy, walk, clock, each, remembered, sweep=sweep, shown_at=shown_at)
+            elif listing is not None:
+                with store.writing() as tx:
+                    tx.touch_records(system.name, each.page.known, walk.row.walk, each.asked_at)
+
+
+def _take_in(
+    store: Store,
+    system: System,
+    policy: Policy,
+    walk: Walk,
+    clock: Callable[[], datetime],
+    shown: Shown,
+    remembered: Recollection,
+    *,
+    sweep: bool,
+    shown_at: datetime | None,
+) -> None:
+    """One page that was read. shown_at: when, where that is a while ago."""
+    page = shown.page
+    listed = wanted(store, system, page.records)
+    walk.suppressed += len(page.records) - len(listed)
+    unchanged: list[str] = []
+    if system.provider.capabilities.partial_list:
+        records, unchanged, digests = _complete(store, system, listed, walk, sweep=sweep, singly=shown.singly)
+    else:
+        records, digests = _with_vanished_contacts(store, system, listed, walk), None
+    # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
+    alike = {each.external_id for each in listed} if digests is not None or records == listed else set()
+    with store.writing() as tx:
+        if unchanged:
+            tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)
+        if walk.rebasing:
+            _part_strangers(tx, system, records, at=clock(), cycle=walk.row.cycle)
+        _quarantine(tx, system, page.faults)
+        observed = observe(
+            tx,
+            system,
+            records,
+            asked_at=shown.asked_at,
+            now=clock(),
+            cycle=walk.cycle,
+            shown_at=shown_at,
+            walk=walk.row.walk,
+            list_digests=digests,
+            stale_read_seconds=policy.timing.stale_read_seconds,
+            page=page.number,
+        )
+        remembered.remember(tx, page, alike.intersection((*unchanged, *observed.kept)))
+        _keep_learned(tx, system)
+    walk.changed += len(observed.changed)
+    walk.unbelieved += len(observed.unbelieved)
 
 
 def _keep_learned(tx: Tx, system: System) -> None:
@@ -178,13 +230,6 @@ def _keep_learned(tx: Tx, system: System) -> None:
     row = tx.systems().get(system.name) or new_system(system)
     if row.learned != system.provider.learned:
         tx.put_system(replace(row, learned=dict(system.provider.learned)))
-
-
-def _without_erased(store: Store, system: System, records: Sequence[Listed]) -> list[Listed]:
-    """The records of a page without those that were erased: they are not asked for, and not looked at."""
-    with store.reading() as tx:
-        erased = erased_records(tx, [(system.name, each.external_id) for each in records])
-    return [each for each in records if (system.name, each.external_id) not in erased]
 
 
 def _part_strangers(tx: Tx, system: System, records: Sequence[Listed], *, at: datetime, cycle: str) -> None:
@@ -245,28 +290,36 @@ def _note(walk: Walk, page: Page) -> None:
 
 
 def _complete(
-    store: Store, system: System, records: Sequence[Listed], walk: Walk, *, sweep: bool
+    store: Store,
+    system: System,
+    records: Sequence[Listed],
+    walk: Walk,
+    *,
+    sweep: bool,
+    singly: Mapping[str, Listed | None],
 ) -> tuple[list[Listed], list[str], dict[str, str]]:
     """Where a list item may show less than the record holds: read those singly whose list item changed.
 
-    Returns the records that are whole, the ids of those whose list item is the same again, and the digests of list items.
+    singly: what was read so already. Returns the records that are whole, the ids of those whose list item is the same again, and the
+    digests of list items.
     """
-    digests = {each.external_id: digest(each.raw) for each in records}
-    with store.reading() as tx:
-        stored = tx.digests(system.name, list(digests))
+    needed, same = to_be_read(store, system, records, sweep=sweep)
     whole: list[Listed] = []
-    unchanged: list[str] = []
     for each in records:
-        known = stored.get(each.external_id)
-        if each.complete:
-            whole.append(each)
-        elif not sweep and known is not None and known[1] == digests[each.external_id] and known[2] == "present":
-            unchanged.append(each.external_id)
+        external_id = each.external_id
+        if external_id not in needed:
+            whole.extend([each] if external_id not in same else [])
+            continue
+        try:
+            found = singly[external_id] if external_id in singly else _fetch(store, system, walk, external_id)
+        except Gone:
+            found = None
+        if found is None:
+            walk.doubts.append(f"record {external_id} was listed and then gone")
         else:
-            try:
-                whole.append(system.provider.fetch(each.external_id))
-            except Gone:
-                walk.doubts.append(f"record {each.external_id} was listed and then gone")
+            whole.append(found)
+    digests = {each.external_id: digest(each.raw) for each in records}
+    unchanged = [each.external_id for each in records if each.external_id in same]
     return (
         whole,
         unchanged,
@@ -292,7 +345,7 @@ def _with_vanished_contacts(store: Store, system: System, records: Sequence[List
         if old is None or "contacts" not in fields or set(had) <= set(contact_ids(fields)):
             continue
         try:
-            whole[each.external_id] = system.provider.fetch(each.external_id, had)
+            whole[each.external_id] = _fetch(store, system, walk, each.external_id, had)
         except Gone:
             walk.doubts.append(f"record {each.external_id} was listed and then gone")
             del whole[each.external_id]
@@ -323,8 +376,12 @@ def _ask_absent(
 ) -> tuple[WalkOutcome, str | None]:
     """Ask by id for every known record that was not listed; remember those that the system says are gone."""
     with store.reading() as tx:
-        absent = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined]
+        absent = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined | walk.seen]
         rows = tx.records(system.name, absent)
+    if walk.row.cycle != cycle:
+        # What showed itself after the list was asked for, by the answer to a write, say, was there; the next walk tells more.
+        now = clock()
+        absent = [each for each in absent if not walk.row.started_at <= rows[each].observed_at <= now]
     if not absent:
         return WalkOutcome.COMPLETE, None
     canary = next(iter(sorted(walk.seen)), None)
@@ -333,7 +390,7 @@ def _ask_absent(
     for external_id in absent:
         asked_at = clock()
         try:
-            listed = system.provider.fetch(external_id)
+            listed = _fetch(store, system, walk, external_id)
         except Gone as answer:
             gone.append(rows[external_id])
             if answer.moved_to is not None:

@@ -376,7 +376,7 @@ def _deleted(tx: Tx, lane: Lane, row: WriteRow, external_id: str) -> None:
     row = _whose(tx, row)
     record = tx.records(lane.system.name, [external_id]).get(external_id)
     if record is not None:
-        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now)])
+        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now, observed_at=now)])
     link = tx.link(lane.system.name, external_id)
     if link is not None:
         tx.put_links([gone := replace(link, state=LinkState.GONE)])

@@ -59,7 +59,7 @@ def _retired(tx: Tx, lane: Lane, external_id: str, survivor: str, now: datetime)
     """The system has no such record any more: its id leads to the survivor."""
     record = tx.records(lane.system.name, [external_id]).get(external_id)
     if record is not None:
-        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now)])
+        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now, observed_at=now)])
     link = tx.link(lane.system.name, external_id)
     if link is not None:
         tx.put_links([parted := set_apart(link, survivor, MERGED)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from syncd.store import tables
 from syncd.store.rows import PageRow, RecordState
@@ -35,20 +35,39 @@ def forget_page(work: Work, system: str, number: int) -> None:
     work.run(delete(tables.pages).where(page.system == system, page.page == number))
 
 
+def kept_page(work: Work, system: str, number: int, digest: str) -> PageRow | None:
+    """A page that was remembered with this digest and is true; None where it has to be read. Notes nothing."""
+    row = _remembered(work, system, number, digest)
+    if row is None:
+        return None
+    still = select(func.count()).where(_as_shown(work, row))
+    return row if work.run(still).scalar_one() == len(row.ids) else None
+
+
+def _remembered(work: Work, system: str, number: int, digest: str) -> PageRow | None:
+    page = tables.pages.c
+    return work.row(PageRow, tables.pages, page.system == system, page.page == number, page.digest == digest)
+
+
+def _as_shown(work: Work, row: PageRow) -> ColumnElement[bool]:
+    """The records of a page that are in the mirror as it showed them."""
+    record = tables.records.c
+    return and_(
+        record.system == row.system,
+        work.among(record.external_id, row.ids),
+        record.page == row.page,
+        record.state == RecordState.PRESENT,
+    )
+
+
 def recall_page(work: Work, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
     """A page that was remembered with this digest, its records noted as seen in a walk; None where it has to be read.
 
     Also None where one of its records was put by another door since; the others are noted as seen all the same.
     """
-    page, record = tables.pages.c, tables.records.c
-    row = work.row(PageRow, tables.pages, page.system == system, page.page == number, page.digest == digest)
+    row = _remembered(work, system, number, digest)
     if row is None:
         return None
-    still = update(tables.records).where(
-        record.system == system,
-        work.among(record.external_id, row.ids),
-        record.page == number,
-        record.state == RecordState.PRESENT,
-    )
+    still = update(tables.records).where(_as_shown(work, row))
     noted = work.run(still.values(seen_at=at, observed_at=at, walk=walk)).rowcount
     return row if noted == len(row.ids) else None

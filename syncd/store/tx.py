@@ -52,6 +52,7 @@ class Tx(Work):
     put_page = _pages.put_page
     forget_page = _pages.forget_page
     recall_page = _pages.recall_page
+    kept_page = _pages.kept_page
 
     client = _clients.client
     clients = _clients.clients

@@ -20,7 +20,7 @@ def read_pages(rig: Rig, *, afresh: bool = False) -> list[int]:
     with rig.engine() as engine:
         engine._prepare()
         remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
-        return [page.number for page in remembered.pages(afresh=afresh) if not page.known]
+        return [each.page.number for each in remembered.shown(afresh=afresh) if not each.page.known]
 
 
 def five_clients(folder: Path, **given: object) -> Rig:
@@ -109,7 +109,7 @@ def test_another_way_of_reading_reads_all(tmp_path: Path) -> None:
         provider = engine.systems["a"].provider
         provider.settings = replace(provider.settings, base_url="http://127.0.0.2")
         remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
-        assert [page.number for page in remembered.pages(afresh=False) if not page.known] == [1, 2, 3]
+        assert [each.page.number for each in remembered.shown(afresh=False) if not each.page.known] == [1, 2, 3]
 
 
 def test_a_record_that_is_on_two_pages_has_them_read(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_record_that_is_on_two_pages_has_them_read(tmp_path: Path) -> None:
     with rig.engine() as engine:
         engine._prepare()
         remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen={"4"}, clock=rig.clock)
-        assert [page.number for page in remembered.pages(afresh=False) if not page.known] == [2]
+        assert [each.page.number for each in remembered.shown(afresh=False) if not each.page.known] == [2]
 
 
 def test_what_a_page_taught_is_kept_with_it(tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_a_page_is_no_later_than_its_request(tmp_path: Path, at_once: int, ahead
         remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
         turns, asked = [], []
         began = rig.clock()
-        for page in remembered.pages(afresh=True):
-            asked.append(remembered.asked_at)
-            assert page.records
+        for shown in remembered.shown(afresh=True):
+            asked.append(shown.asked_at)
+            assert shown.page.records
             turns.append(rig.clock())
     assert asked[0] >= began
     for number in range(1, len(asked)):

@@ -268,17 +268,27 @@ class LedgerTx:
     def forget_page(self, system: str, number: int) -> None:
         self._write("pages").pop((system, number), None)
 
-    def recall_page(self, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
-        page, of = self._read("pages").get((system, number)), self._read("pages of records")
+    def kept_page(self, system: str, number: int, digest: str) -> PageRow | None:
+        page = self._read("pages").get((system, number))
         if page is None or page.digest != digest:
             return None
-        still = [
-            row.external_id
-            for row in self.records(system, page.ids).values()
-            if row.state == RecordState.PRESENT and of.get((system, row.external_id)) == number
-        ]
+        return page if len(self._as_shown(page)) == len(page.ids) else None
+
+    def recall_page(self, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
+        page = self._read("pages").get((system, number))
+        if page is None or page.digest != digest:
+            return None
+        still = self._as_shown(page)
         self.touch_records(system, still, walk, at)
         return page if len(still) == len(page.ids) else None
+
+    def _as_shown(self, page: PageRow) -> list[str]:
+        of = self._read("pages of records")
+        return [
+            row.external_id
+            for row in self.records(page.system, page.ids).values()
+            if row.state == RecordState.PRESENT and of.get((page.system, row.external_id)) == page.page
+        ]
 
     def touch_records(
         self, system: str, ids: Collection[str], walk: str | None, at: datetime, page: int | None = None

@@ -32,6 +32,7 @@ from syncd.providers import Settings
 from syncd.providers.memory import Call, Snapshot, World, forget, world
 from syncd.store import HoldKind, HoldState, LinkState, WriteState, open_store
 from tests.simulation.joining import Joiner
+from tests.simulation.late import LateListings
 from tests.simulation.ledger import Disk, LedgerStore
 from tests.simulation.operator import Person
 from tests.simulation.oracle import Facts, Oracle, Violation
@@ -75,12 +76,22 @@ class Life:
     """The life that a plan tells of.
 
     crash_at: the number of the point at which syncd dies, whatever else the plan says. workers: how many processes share the tenant;
-    more than one take turns as those of a cluster do, each cycle is the work of any of them, for the systems that are due.
+    more than one take turns as those of a cluster do, each cycle is the work of any of them, for the systems that are due. late: lists are
+    taken in later than they were read, as those of slow systems; one worker only.
     """
 
-    def __init__(self, plan: Plan, *, store: str = "ledger", crash_at: int | None = None, workers: int = 1) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        store: str = "ledger",
+        crash_at: int | None = None,
+        workers: int = 1,
+        late: bool = False,
+    ) -> None:
         self.plan = plan
         self.workers = workers
+        self._late_lists = late and workers == 1
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.points = 0
         self.calls = 0
@@ -95,7 +106,7 @@ class Life:
         self._processes: dict[int, Process] = {}
         self._at_work = 0
         self.engine: Engine | None = None
-        chances = ("edits", "faults", "crash", "users", "operator", "workers")
+        chances = ("edits", "faults", "crash", "users", "operator", "workers", "listings")
         self._rng = {name: Random(f"{name} {plan.seed}") for name in chances}  # noqa: S311
         self._crash_at = crash_at
         self._crashes_left = plan.crashes if crash_at is None else 1
@@ -364,7 +375,20 @@ class Life:
         return self._processes[self._at_work]
 
     def _engine(self, process: Process) -> Engine:
-        return Engine(self.plan.policy, process.store, process.lines, clock=self.clock, sleep=self.wait, parallel=False)
+        listings = (
+            LateListings(process.store, self.clock, self._rng["listings"], self.oracle, lambda: self.troubled)
+            if self._late_lists
+            else None
+        )
+        return Engine(
+            self.plan.policy,
+            process.store,
+            process.lines,
+            clock=self.clock,
+            sleep=self.wait,
+            parallel=False,
+            listings=listings,
+        )
 
     def open(self) -> Any:
         """The tenant's store."""

@@ -43,6 +43,13 @@ def test_a_life_among_workers_keeps_every_promise(seed: int) -> None:
     assert violation is None, f"{violation}\n{timeline(seed, 3)[-6000:]}"
 
 
+@pytest.mark.parametrize("seed", range(201, 221))
+def test_a_life_of_slow_systems_keeps_every_promise(seed: int) -> None:
+    """Lists are taken in cycles after they were read, when much has been written since: the same promises."""
+    _, violation, _ = one(seed, late=True)
+    assert violation is None, f"{violation}\n{timeline(seed, late=True)[-6000:]}"
+
+
 KEPT = (
     2431,
     520360,
