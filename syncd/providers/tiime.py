@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.children import ContactSpec
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
-from syncd.core.normalize import clean, join_name
+from syncd.core.normalize import clean, join_name, registration
 from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.ahead import Ahead
@@ -52,6 +52,7 @@ LIST_STATUSES: Final = frozenset({OK, 206, RANGE_NOT_SATISFIABLE})
 COUNTRY_IDS: Final[Mapping[str, int]] = {"FR": 75}
 """The one country whose id is known from public sources."""
 _CONTENT_RANGE: Final = re.compile(r"items (?:(?P<first>\d{1,12})-(?P<last>\d{1,12})|\*)/(?P<total>\d{1,12}|\*)")
+_NUMBER: Final = re.compile(r"[0-9]{9}(?:[0-9]{5})?")
 
 TEXTS: Final[Mapping[str, str]] = {
     "name": "name",
@@ -87,7 +88,9 @@ FIELDS: Final[Mapping[str, FieldSpec]] = {
     "city": _SENT,
     "region": ABSENT,
     "country": FieldSpec(create=True, note="sent where its id is known from another client; France always is"),
-    "registration_number": FieldSpec(create=True, note="one field for SIREN and SIRET"),
+    "registration_number": FieldSpec(
+        create=True, note="a SIREN or SIRET, 9 or 14 digits; any other number is left out"
+    ),
     "vat_number": _SHOWN,
     "currency": ABSENT,
     "payment_terms_days": ABSENT,
@@ -263,8 +266,13 @@ class Tiime:
         return answer.body
 
     def create(self, golden: Fields) -> Listed:
-        """Create a client from what Tiime takes. A country whose id was never seen is left out."""
+        """Create a client from what Tiime takes. A country whose id was never seen is left out, and so is a number of no such length."""
         body: Raw = {key: golden[field] for field, key in TEXTS.items() if FIELDS[field].create and golden.get(field)}
+        number = self._number(golden.get("registration_number"))
+        if number is None:
+            body.pop(TEXTS["registration_number"], None)
+        else:
+            body[TEXTS["registration_number"]] = number
         body["name"] = _name(golden)
         if golden.get("kind") in ("company", "person"):
             body["professional"] = golden["kind"] == "company"
@@ -311,8 +319,10 @@ class Tiime:
         return Reading({field: fields[field] for field in FIELDS if field in fields}, dict(memory))
 
     def project(self, unit: str, value: Value, golden: Fields) -> Value:
-        """A name is one text here, and an address has no region; all else is shown as it was sent."""
+        """A name is one text here, a SIREN or SIRET its digits, and an address has no region; all else is shown as it was sent."""
         del golden
+        if unit == "registration_number":
+            return self._number(value) or value
         if not isinstance(value, dict):
             return value
         if unit == "name":
@@ -363,6 +373,11 @@ class Tiime:
             if isinstance(code, str) and isinstance(number, int) and not isinstance(number, bool):
                 self.learned.setdefault("countries", {})[code.upper()] = number
         return Listed(external_id, raw, complete=not self._contacts)
+
+    def _number(self, value: Value) -> str | None:
+        """The digits of a company number that Tiime can hold, None for any other."""
+        found = registration(value, self.settings.context)
+        return found.number if found is not None and _NUMBER.fullmatch(found.number) else None
 
     def _country_id(self, country: Value) -> int | None:
         known: Mapping[str, int] = {**COUNTRY_IDS, **self.learned.get("countries", {})}

@@ -178,7 +178,7 @@ class Rules:
             raise self._refuse(name, "has the wrong type or is too long", "VALIDATION_ERROR")
         if name == "email" and value and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value.strip()):
             raise self._refuse(name, "is not an email address", "VALIDATION_ERROR")
-        if name == "locale" and value and not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{4})?(-([A-Z]{2}|\d{3}))?", value):
+        if name == "locale" and value and not re.fullmatch(r"[a-z]{2,3}-([A-Z]{2}|\d{3})", value):
             raise self._refuse(name, "is not a locale", "VALIDATION_ERROR")
 
     def replaced(self, values: Row) -> Row:

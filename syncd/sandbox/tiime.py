@@ -287,6 +287,8 @@ class Tiime:
             raise Refused(self.problem(422, f"{name}: this value is not valid."), f"value of {name}")
         if name == "email" and value and "@" not in value:
             raise Refused(self.problem(422, "email: this value is not a valid email address."))
+        if name == "siren_or_siret" and value and not re.fullmatch(r"\d{9}(\d{5})?", "".join(value.split())):
+            raise Refused(self.problem(422, "siren_or_siret: this value should have 9 or 14 digits."))
 
     def _create(self, request: Request) -> Write:
         self._company(request)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum import luhn
 
+from syncd.core import normalize
 from syncd.core.model import UNITS, UNKNOWN, Context, Kind, is_group, kind_of, parts_of
 from syncd.core.normalize import (
     CONTACT_PARTS,
@@ -457,3 +458,25 @@ def test_a_siren_is_valid_by_its_check_digit(digits: str) -> None:
     if found.valid and not digits.startswith("000"):
         number = f"FR{int(f'{digits}12') % 97:02}{digits}"
         assert vat(number, FR) == numbers.Vat(number, valid=True, scheme="siren", embedded=digits)
+
+
+@pytest.mark.parametrize(
+    "tag, own, locale",
+    [
+        ("pl", "fr-FR", "pl-PL"),
+        ("fr", "fr-CA", "fr-CA"),
+        ("fr-CA", "fr-FR", "fr-CA"),
+        ("en", "fr-FR", "en-US"),
+        ("zh-Hant", "zh-Hans-CN", "zh-TW"),
+        ("zh", "zh-Hant-HK", "zh-HK"),
+        ("sr-Latn-RS", "fr-FR", "sr-RS"),
+        ("es-419", "es-ES", "es-419"),
+        ("eo", "fr", "eo"),
+        ("?", "?", "?"),
+    ],
+)
+def test_a_locale_is_a_language_with_its_region(tag: str, own: str, locale: str) -> None:
+    """A missing region is the tenant's own for its language, else the likely one, and missing where nobody can tell; once is for ever."""
+    assert normalize.locale_of(tag, own) == locale
+    assert normalize.locale_of(locale, own) == locale
+    assert normalize.bare_language(locale) == locale.partition("-")[0]

@@ -405,6 +405,18 @@ def test_a_table_gives_integer_countries_their_codes() -> None:
     provider.close()
 
 
+def test_a_language_is_sent_and_compared_without_its_region(world: FlowtlyWorld) -> None:
+    """Flowtly names the language alone; `fr-CA` of another system is `fr` here, and nothing is written for the region."""
+    listed = world.provider.create({"name": "ACME", "language": "fr-CA"})
+    assert sent(world, "POST")[-1]["documentsLanguage"] == "fr"
+    shown = world.provider.read(listed, {}).fields["language"]
+    assert world.provider.project("language", "fr-CA", {}) == world.provider.project("language", shown, {}) == "fr"
+    update(world, listed.external_id, language="fr-FR", city="Lyon")
+    assert sent(world, "PATCH") == [{"addressCity": "Lyon"}]
+    update(world, listed.external_id, language="pl-PL")
+    assert sent(world, "PATCH") == [{"documentsLanguage": "pl"}]
+
+
 def test_a_create_takes_what_is_known_and_the_defaults_for_the_rest(world: FlowtlyWorld) -> None:
     """The legal country is the client's where it is known, and the default otherwise; nothing else is made up."""
     world.provider.create({"name": "ACME", "country": "BE", "registration_number": "123", "email": "a@acme.be"})

@@ -138,7 +138,7 @@ class Site:
         body = request.get_json()
         assert body["firstName"]
         assert body["lastName"]
-        assert body["locale"]
+        assert re.fullmatch("[a-z]{2}-[A-Z]{2}", body["locale"])
         assert body.get("email") or body.get(self.phone)
         for row in self.customers.values():
             if row["email"] and row["email"] == body.get("email"):
@@ -332,6 +332,33 @@ def test_create_splits_a_name_and_falls_back_to_the_tenants_language(v1):
         "locale": "en-CA",
         "taxExempt": False,
     }
+    smartbills.close()
+
+
+@pytest.mark.parametrize(
+    "language, locale",
+    [("pl", "pl-PL"), ("en", "en-CA"), ("fr", "fr-FR"), ("fr-CA", "fr-CA"), ("zh-Hant", "zh-TW"), (None, "en-CA")],
+)
+def test_a_language_is_sent_with_a_region_and_is_the_same_with_it(site, language, locale):
+    """A missing region is that of the tenant's own locale, else the likely one; the value without it is the same, there and back."""
+    smartbills = build(site)
+    listed = smartbills.create({**GOLDEN, "language": language})
+    assert site.seen[-1].get_json()["locale"] == locale
+    if language is not None:
+        assert smartbills.project("language", language, GOLDEN) == smartbills.project("language", locale, GOLDEN)
+    if site.dialect == "v1":
+        assert smartbills.read(listed, {}).fields["language"] == locale
+    smartbills.close()
+
+
+def test_a_language_is_changed_with_a_region_and_never_only_for_it(v1):
+    """A change sends a region too; what a person typed without one stays, where it says the same."""
+    v1.add(locale="pl")
+    smartbills = build(v1)
+    smartbills.update(smartbills.fetch("1"), {"language": "pl-PL", "phone": "1"}, GOLDEN, {})
+    assert v1.seen[-1].get_json()["locale"] == "pl"
+    smartbills.update(smartbills.fetch("1"), {"language": "de"}, GOLDEN, {})
+    assert v1.seen[-1].get_json()["locale"] == "de-DE"
     smartbills.close()
 
 
@@ -576,6 +603,8 @@ def test_read_translates_and_tells_unknown_from_empty(v1):
         ("name", {"name": "Cher"}, {"name": "Cher"}),
         ("name", None, None),
         ("tax_exempt", None, False),
+        ("language", "pl", "pl-PL"),
+        ("language", None, None),
         ("marketing_consent", True, True),
         ("email", "A@b.ca", "A@b.ca"),
     ],

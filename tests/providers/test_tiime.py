@@ -134,6 +134,8 @@ class Site:
         body = request.get_json()
         if "@" not in body.get("email", "@"):
             return self.error(422, "validation", "email: invalid")
+        if not re.fullmatch(r"\d{9}|\d{14}", body.get("siren_or_siret", "7" * 9)):
+            return self.error(422, "validation", "siren_or_siret: 9 or 14 digits")
         country = next(
             (code for code, number in {**COUNTRY_IDS, "BE": 21}.items() if number == body.get("country_id")), None
         )
@@ -385,6 +387,7 @@ def test_create_sends_what_tiime_takes_and_nothing_else(site):
     tiime = build(site)
     golden = {field: f"some {field}" for field in CANONICAL}
     golden |= {
+        "registration_number": "SIREN 732 829 320",
         "kind": "person",
         "country": "FR",
         "contacts": [],
@@ -400,7 +403,7 @@ def test_create_sends_what_tiime_takes_and_nothing_else(site):
         "address": "some address_line1",
         "postal_code": "some postal_code",
         "city": "some city",
-        "siren_or_siret": "some registration_number",
+        "siren_or_siret": "732829320",
         "professional": False,
         "country_id": 75,
     }
@@ -418,6 +421,18 @@ def test_create_invents_nothing(site):
     assert tiime.learned == {"countries": {"BE": 21}}
     tiime.create({"name": "Bière SA", "country": "BE"})
     assert site.seen[-1].get_json() == {"name": "Bière SA", "country_id": 21}
+    tiime.close()
+
+
+@pytest.mark.parametrize("number", ["5260250274", "KVK 1234", "none", "٣" * 9])
+def test_a_number_that_is_no_siren_is_left_out_of_a_create(site, number):
+    """A Polish tax number has ten digits: sent, it would have the whole client refused. It differs there, which is told as drift."""
+    tiime = build(site)
+    listed = tiime.create({"name": "Biuro", "email": "b@biuro.pl", "registration_number": number})
+    assert site.seen[-1].get_json() == {"name": "Biuro", "email": "b@biuro.pl"}
+    shown = tiime.read(listed, {}).fields["registration_number"]
+    wanted = tiime.project("registration_number", number, {})
+    assert not same("registration_number", tiime.project("registration_number", shown, {}), wanted, Context())
     tiime.close()
 
 
@@ -531,6 +546,9 @@ def test_missing_keys_are_unknown(site):
             {"address_line1": "1 rue X", "country": "CA"},
         ),
         ("email", "a@b.fr", "a@b.fr"),
+        ("registration_number", "SIREN 732 829 320", "732829320"),
+        ("registration_number", "526-025-02-74", "526-025-02-74"),
+        ("registration_number", None, None),
     ],
 )
 def test_projection_is_what_tiime_would_show(site, unit, value, projected):

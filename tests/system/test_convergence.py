@@ -77,7 +77,43 @@ def test_a_client_created_in_each_system(place: Place):
                   "country": "FR", "phone": "+33199005511"} == lsp  # fmt: skip
     books = seen("tiime", place.record("books", look.external_id(zoe, "books")))
     assert (books["name"], books["kind"], books["email"]) == ("Zoé Quéré", "person", "zoe.quere@courriel.example")
-    assert seen("tiime", place.record("books", look.external_id(biuro, "books")))["registration_number"] == "7251801126"
+    held = [seen("lsp_expert", place.record("lsp", look.external_id(biuro, "lsp"))),
+            seen("tiime", place.record("books", look.external_id(biuro, "books")))]  # fmt: skip
+    assert [each["registration_number"] for each in held] == ["7251801126", None]
+    standing = next(each for each in place.ask("show", biuro["client"])["standings"] if each["system"] == "books")
+    assert (standing["state"], standing["drift"], "registration_number" in standing["reason"]) == (
+        "excluded",
+        True,
+        True,
+    )
+
+
+def test_a_language_crosses_between_systems_that_spell_it_differently(place: Place):
+    """Flowtly says `pl`, Smartbills takes `pl-PL` only: the client is in both, nothing goes back, and a region that was typed stays."""
+    place.create("receipts", {"firstName": "Ola", "lastName": "Lis", "email": "ola@lis.example", "locale": "fr-CA"})
+    place.sync()
+    look = place.look()
+    ola = look.named("Ola Lis")
+    erp, receipts = look.external_id(ola, "erp"), look.external_id(ola, "receipts")
+    assert (ola["fields"]["language"], place.record("erp", erp)["documentsLanguage"]) == ("fr-CA", "fr")
+    place.edit("erp", erp, {"documentsLanguage": "pl"})
+    place.sync()
+    look = place.look()
+    assert (look.named("Ola Lis")["fields"]["language"], place.record("receipts", receipts)["locale"]) == (
+        "pl",
+        "pl-PL",
+    )
+    place.edit("receipts", receipts, {"phone": "+33199005577"})
+    number = place.now
+    place.sync()
+    assert {write["method"] for write in place.writes(after=number)} <= {"PATCH", "PUT"}
+    look = place.look()
+    assert (look.named("Ola Lis")["fields"]["language"], place.record("erp", erp)["documentsLanguage"]) == ("pl", "pl")
+    assert [row for row in look.conflicts if row["field"] == "language"] == []
+    number = place.now
+    place.sync()
+    assert place.writes(after=number) == []
+    assert place.record("receipts", receipts)["locale"] == "pl-PL"
 
 
 def test_the_same_fields_are_in_the_mirror(place: Place):

@@ -28,13 +28,21 @@ from syncd.core.normalize.numbers import (
     vat,
     vat_key,
 )
-from syncd.core.normalize.places import country_code, currency_code, language_tag, postal_code_valid
+from syncd.core.normalize.places import (
+    bare_language,
+    country_code,
+    currency_code,
+    language_tag,
+    locale_of,
+    postal_code_valid,
+)
 from syncd.core.normalize.text import is_hollow, markup_key, tidy, trim
 
 __all__ = [
     "CONTACT_PARTS",
     "Registration",
     "Vat",
+    "bare_language",
     "bic_valid",
     "clean",
     "country_code",
@@ -42,6 +50,7 @@ __all__ = [
     "identical",
     "join_name",
     "key",
+    "locale_of",
     "name_key",
     "name_words",
     "postal_code_valid",

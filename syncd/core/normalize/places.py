@@ -27,6 +27,8 @@ _MORE_COUNTRIES: Final = {
     "etats unis d amerique": "US",
 }
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_REGION: Final = re.compile(r"[A-Z]{2}")
+_SCRIPT_LETTERS: Final = 4
 
 
 def _folded(name: str) -> str:
@@ -77,6 +79,43 @@ def language_tag(text: str) -> str | None:
     if not (language.isascii() and language.isalpha() and 2 <= len(language) <= 3):  # noqa: PLR2004 (ISO 639)
         return None
     return "-".join(part for part in (language, script, territory) if part)
+
+
+@lru_cache(maxsize=1024)
+def locale_of(tag: str, own: str) -> str:
+    """A language with its region alone (`pl` -> `pl-PL`), for systems that take no language without one.
+
+    A missing region is that of `own`, the locale of the tenant, where that is of the same language; else the one where the language is most
+    likely spoken. A language of which nobody can tell stays as it is.
+    """
+    known = language_tag(tag)
+    if known is None:
+        return tag
+    language, script, region = _subtags(known)
+    if region is None:
+        mine = _subtags(language_tag(own) or "")
+        if mine[0] == language and script in (None, mine[1]):
+            region = mine[2]
+    likely = get_global("likely_subtags")
+    for form in () if region else (f"{language}_{script}", language):
+        found = str(likely.get(form) or "").rpartition("_")[2]
+        if _REGION.fullmatch(found):
+            region = found
+            break
+    return f"{language}-{region}" if region else known
+
+
+def bare_language(tag: str) -> str:
+    """A language without script and region (`fr-CA` -> `fr`), for systems that name nothing but the language."""
+    known = language_tag(tag)
+    return tag if known is None else _subtags(known)[0]
+
+
+def _subtags(tag: str) -> tuple[str, str | None, str | None]:
+    """(language, script, region) of a tag that `language_tag` made."""
+    language, *rest = tag.split("-")
+    script = next((part for part in rest if len(part) == _SCRIPT_LETTERS), None)
+    return language, script, next((part for part in rest if len(part) != _SCRIPT_LETTERS), None)
 
 
 def currency_code(text: str) -> str | None:

@@ -56,7 +56,11 @@ def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
         "vat_number": FieldSpec(note="derived by Flowtly; read only"),
         "currency": fixed,
         "payment_terms_days": fixed,
-        "language": fixed,
+        "language": FieldSpec(
+            create=True,
+            update=True,
+            note="the language alone (`fr-CA` is sent as `fr` and is the same); cannot be emptied",
+        ),
         "tax_exempt": ABSENT,
         "marketing_consent": ABSENT,
         "details": ABSENT,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Kind, Maybe, Raw, Value, kind_of
-from syncd.core.normalize import clean, join_name
+from syncd.core.normalize import bare_language, clean, join_name
 from syncd.errors import Malformed, Rejected, Stale, Unauthorised, UnknownOutcome
 from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Settings
 from syncd.providers.credentials import Bearer, Fixed, Token
@@ -226,8 +226,10 @@ class Flowtly:
         return Reading(_cleaned(shown), remembered)
 
     def project(self, unit: str, value: Value, golden: Fields) -> Value:
-        """A street is compared by its words; a country whose IRI is not known is not compared; of a name only the whole is."""
+        """A street is compared by its words, a language without its region, of a name only the whole; a country whose IRI is not known is not."""
         del golden
+        if unit == "language" and isinstance(value, str):
+            return bare_language(value)
         if not isinstance(value, dict):
             return value
         if unit == "name":
@@ -332,7 +334,11 @@ class Flowtly:
         for field, value in patch.items():
             if value is None and field in NOT_CLEARABLE:
                 continue
-            if field in PLAIN:
+            if field == "language" and isinstance(value, str):
+                shown, alone = raw.get(PLAIN[field]), bare_language(value)
+                if not isinstance(shown, str) or bare_language(shown) != alone:
+                    changes[PLAIN[field]] = alone
+            elif field in PLAIN:
                 changes[PLAIN[field]] = value
             elif field == "country":
                 iri = self._countries.iri(value)

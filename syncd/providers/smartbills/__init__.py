@@ -190,8 +190,8 @@ class Smartbills:
             message = f"{self.settings.system}: create: {objection}"
             raise Rejected(message, operation="create")
         company = golden.get("name") if by_contact else None
-        language = self.settings.context.language
-        body = customers.create_body(golden, self._dialect, person, language, company=company)
+        own = self.settings.context.language
+        body = customers.create_body(golden, self._dialect, person, own, company=company)
         parts = {part: golden[part] for part in ADDRESS_PARTS if golden.get(part)}
         if parts and self.fields["address_line1"].create:
             body["address"] = customers.write_address(None, parts)
@@ -213,7 +213,8 @@ class Smartbills:
             changes |= {"given_name": person[0], "family_name": person[1]}
         if not changes:
             return current
-        body = customers.update_body(current.raw, changes, self._dialect, memory.get("written") or {})
+        own = self.settings.context.language
+        body = customers.update_body(current.raw, changes, self._dialect, memory.get("written") or {}, own)
         if not body.get("email") and not body.get(self._dialect.phone):
             raise self._refusal("a customer needs an e-mail or a phone", current)
         path = f"{self._path}/{segment(current.external_id)}"
@@ -240,8 +241,9 @@ class Smartbills:
         return Reading(fields, kept)
 
     def project(self, unit: str, value: Value, golden: Fields) -> Value:
-        """Names are compared in two parts; those of companies, under their contact's name, are not compared at all."""
-        return customers.project(unit, value, by_contact=self._by_contact(golden))
+        """Names are compared in two parts, languages with a region; names of companies, under their contact's, are not compared at all."""
+        own = self.settings.context.language
+        return customers.project(unit, value, own=own, by_contact=self._by_contact(golden))
 
     def objection(self, golden: Fields) -> str | None:
         """Only persons with both names and an e-mail or a phone; companies only by their contact, where allowed."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
-from syncd.core.normalize import clean, join_name, split_name
+from syncd.core.normalize import clean, join_name, locale_of, split_name
 from syncd.providers.smartbills.dialects import ADDRESS_PARTS, Dialect
 
 _ADDRESS_KEYS: Final[Mapping[str, str]] = {
@@ -88,8 +88,13 @@ def _first(address: Raw, *keys: str) -> Maybe:
     return next((value for value in shown if value), None) if shown else UNKNOWN
 
 
-def project(unit: str, value: Value, *, by_contact: bool) -> Value:
-    """The form in which values are compared: a name in two parts, and false for a flag that nobody set."""
+def project(unit: str, value: Value, *, own: str, by_contact: bool) -> Value:
+    """The form in which values are compared: a name in two parts, a language with its region, and false for a flag that nobody set.
+
+    own: the tenant's locale.
+    """
+    if unit == "language" and isinstance(value, str):
+        return locale_of(value, own)
     if unit in _FLAGS:
         return bool(value)
     if unit == "kind" and by_contact:
@@ -104,14 +109,14 @@ def project(unit: str, value: Value, *, by_contact: bool) -> Value:
     return {"name": join_name(*parts), "given_name": parts[0], "family_name": parts[1]}
 
 
-def create_body(golden: Fields, dialect: Dialect, person: tuple[str, str], language: str, *, company: Value) -> Raw:
-    """The body of a POST. language: the tenant's, for a client without one. company: its name where `person` is its contact."""
+def create_body(golden: Fields, dialect: Dialect, person: tuple[str, str], own: str, *, company: Value) -> Raw:
+    """The body of a POST. own: the tenant's locale, for a client without one. company: its name where `person` is its contact."""
     body: Raw = {
         "firstName": person[0],
         "lastName": person[1],
         "email": golden.get("email"),
         dialect.phone: golden.get("phone"),
-        "locale": golden.get("language") or language,
+        "locale": locale_of(str(golden.get("language") or own), own),
         dialect.tax[0]: golden.get("tax_exempt"),
     }
     if dialect.fields["currency"].create:
@@ -123,10 +128,11 @@ def create_body(golden: Fields, dialect: Dialect, person: tuple[str, str], langu
     return {key: value for key, value in body.items() if value not in (None, "")}
 
 
-def update_body(raw: Raw, patch: Fields, dialect: Dialect, written: Fields) -> Raw:
+def update_body(raw: Raw, patch: Fields, dialect: Dialect, written: Fields, own: str) -> Raw:
     """The body of a PUT: the customer as just read, with the fields of `patch` changed and every required key present.
 
-    A flag that is emptied is left out, which sets it to its default. `patch` holds names in two parts.
+    A flag that is emptied is left out, which sets it to its default. `patch` holds names in two parts. own: the tenant's locale, by which
+    a language gets its region; one that the customer has already stays as it is spelled there.
     """
     body: Raw = {key: value for key, value in raw.items() if key not in dialect.computed}
     address = body.get("address")
@@ -138,8 +144,8 @@ def update_body(raw: Raw, patch: Fields, dialect: Dialect, written: Fields) -> R
         body[dialect.tax[1]] = written["tax_exempt"]
     keys = {"given_name": "firstName", "family_name": "lastName", "email": "email", "phone": dialect.phone}
     keys |= {"marketing_consent": "acceptsMarketing", "tax_exempt": dialect.tax[1]}
-    if dialect.fields["language"].update:
-        keys["language"] = "locale"
+    if dialect.fields["language"].update and "language" in patch:
+        body["locale"] = _locale(raw.get("locale"), patch["language"], own)
     if dialect.fields["currency"].update:
         keys["currency"] = "currency"
     for field, key in keys.items():
@@ -170,6 +176,14 @@ def write_address(address: Value | None, parts: Fields) -> Value:
         changed["countryCode"] = parts["country"]
         changed.pop("country", None)
     return changed if any(changed.values()) else None
+
+
+def _locale(shown: Value | None, language: Value, own: str) -> Value:
+    """The locale to send: a region is added, but not to what the customer shows."""
+    if not isinstance(language, str):
+        return language
+    wanted = locale_of(language, own)
+    return shown if isinstance(shown, str) and locale_of(shown, own) == wanted else wanted
 
 
 def _without(mapping: Raw, key: str) -> Raw:

@@ -67,7 +67,9 @@ V1: Final = Dialect(
     fields={
         **_COMMON,
         "language": FieldSpec(
-            create=True, update=True, note="`locale`; the tenant's language where the client has none"
+            create=True,
+            update=True,
+            note="`locale`, with a region (`pl` is sent as `pl-PL` and is the same); the tenant's language where the client has none",
         ),
         "tax_exempt": _BOTH,
     },
@@ -88,7 +90,9 @@ BUSINESS: Final = Dialect(
     tax_shown=False,
     fields={
         **_COMMON,
-        "language": FieldSpec(read=False, create=True, remembered=True, note="`locale`: sent once and never shown"),
+        "language": FieldSpec(
+            read=False, create=True, remembered=True, note="`locale`, with a region: sent once and never shown"
+        ),
         "tax_exempt": FieldSpec(
             read=False, create=True, update=True, remembered=True, note="never shown; sent again with every change"
         ),
