@@ -15,6 +15,9 @@ from syncd.core.model import UNKNOWN, FieldPolicy, Maybe, Rule, Value
 GOLDEN = "golden"
 """The name under which the golden record competes."""
 
+OPERATOR = "operator"
+"""In the place of a system, where a person decided a value here; no system may bear this name."""
+
 CLOCK_UNCERTAINTY_SECONDS = 60.0
 """Times of two systems that lie closer than this do not tell which edit was later."""
 

@@ -17,7 +17,7 @@ from syncd.core.children import PREFIX, element_of, elements
 from syncd.core.children.roster import listed
 from syncd.core.merge import absorb
 from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_fields, unit_value, units_in
-from syncd.core.survivorship import CONSENT
+from syncd.core.survivorship import CONSENT, OPERATOR
 from syncd.engine.decide import GATHERED
 from syncd.engine.echoes import ECHOES
 from syncd.store import ChangeRow, ClientRow, LinkRow, MergeRow, MergeState, RecordKey
@@ -37,13 +37,17 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A value that a unit got since the merge. client: who keeps it. system: where it was typed, "" where it was decided here."""
+    """A value that a unit got since the merge. client: who keeps it. system: where it was typed, "" where it was decided here.
+
+    by_hand: a person decided it here.
+    """
 
     number: int
     unit: str
     client: str
     value: Maybe
     system: str
+    by_hand: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +95,10 @@ class Division:
                 _set(self.winner, self.winner_origins, ours[-1])
         elif self._same(unit, present, then) and not (last is not None and last.system):
             self._restore(unit, first, present)
+            if last is not None and last.by_hand and self._same(unit, present, unit_value(self.winner, unit)):
+                self.winner_origins.pop(
+                    unit, None
+                )  # a person said since that this is the value: it ranks before all systems
         else:
             self._note(self.row.winner, unit, "edited since the merge; the edit stays")
         if theirs:
@@ -188,6 +196,7 @@ class Division:
                     self._owner(change.system, change.external_id),
                     change.after,
                     change.system if change.external_id is not None else "",
+                    by_hand=change.system == OPERATOR,
                 )
                 for change in self._since()
             ),

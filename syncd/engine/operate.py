@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log
 from syncd.core import normalize
 from syncd.core.model import UNKNOWN, Context, Value, is_group, kind_of, parts_of, unit_fields, unit_value
+from syncd.core.survivorship import OPERATOR
 from syncd.engine import by_hand, merging, parting, refusing, trail
 from syncd.engine.automatic import is_merge_brake, ranked
 from syncd.engine.brakes import RECORD, let_go
@@ -146,7 +147,7 @@ class Operator:
                     f"resolved {conflict}",
                     row.candidates,
                 )
-                settled = replace(row, winner=take or "operator", value=chosen)
+                settled = replace(row, winner=take or OPERATOR, value=chosen)
             key = row.key if row.status is not ConflictStatus.OPEN else f"{row.key}:{row.conflict}"
             settled = replace(settled, status=ConflictStatus.RESOLVED, decided_by=self.actor, key=key)
             tx.put_conflict(settled)
@@ -294,7 +295,7 @@ class Operator:
         tx.put_links(_as_seen(bundle, unit, [each.get("value") for each in told]) if own_links is None else own_links)
         number = tx.new_ids("g", 1)[0]
         words = f"{reason} by {self.actor}"
-        change = ChangeRow(number, None, client, unit, "operator", None, before, value, words, now)
+        change = ChangeRow(number, None, client, unit, OPERATOR, None, before, value, words, now)
         tx.add_changes([change])
         trail.completed(tx, [(bundle.client, after)], [change], at=now, cycle=None, actor=self.actor)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from syncd.store import ConflictKind, LinkState, MergeState
-from tests.engine.rig import Rig, writes
+from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
 from tests.engine.test_trail import assert_complete
 
@@ -155,3 +155,30 @@ def test_what_vanished_while_two_were_one_is_told(tmp_path: Path) -> None:
     assert rig.worlds["b"].ids() == [mine]
     assert [row.fields["archived"] for row in rig.clients()] == [False, False]
     assert_complete(rig)
+
+
+def test_what_a_person_said_about_a_merged_client_outranks_systems_after_the_merge_was_taken_back(
+    tmp_path: Path,
+) -> None:
+    """A name that a person chose while two were one does not fall to a more trusted system that had not seen it yet."""
+    rig = make_rig(tmp_path)
+    rig.worlds["b"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["c"].add(name="Boulangerie Durand", email="b@durand.example")
+    rig.settle()
+    rig.operate().merge("c1", "c2")
+    rig.worlds["b"].edit(record_of(rig, "c1", "b"), name="ACME Overseas")
+    rig.settle()
+    name = next(row for row in rig.conflicts() if row.unit == "name" and row.rule == "merge")
+    rig.operate().resolve(name.conflict, take="golden")
+    rig.operate().unmerge("c2")
+    rig.worlds["a"].edit(record_of(rig, "c1", "a"), name="ACME Over")
+    rig.settle()
+    assert rig.clients()[0].fields["name"] == "ACME Europe"
+    assert {world.record(record_of(rig, "c1", key))["name"] for key, world in rig.worlds.items()} == {"ACME Europe"}
+    asked = [row for row in rig.conflicts() if row.unit == "name" and row.rule != "merge"]
+    assert [(row.winner, [each["value"]["name"] for each in row.candidates]) for row in asked][-1] == (
+        "golden",
+        ["ACME Over", "ACME Europe"],
+    )
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
