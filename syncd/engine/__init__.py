@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from syncd import log, spans
 from syncd.core.model import Action, Policy
 from syncd.engine.applying import sights
-from syncd.engine.automatic import closed_systems, decide_all, held_clients, merge_certain
+from syncd.engine.automatic import closed_systems, decide_all, held_clients, held_ends, merge_certain
 from syncd.engine.checking import Finding, check
 from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
@@ -339,8 +339,7 @@ class Engine:
             for row in made:
                 self._keep_report(row.payload["systems"])
         with transactions() as tx:
-            closed = {**closed_systems(tx), **blocked}
-            scope = replace(scope, held_clients=held_clients(tx), blocked=closed, frozen=frozen)
+            scope = replace(self._scope_in(tx, cycle, blocked), frozen=frozen)
         total = decide_all(transactions, scope)
         total.holds += holds + opened
         if not frozen:
@@ -362,8 +361,13 @@ class Engine:
 
     def _scope(self, cycle: str, blocked: Mapping[str, str]) -> Scope:
         with self.store.reading() as tx:
-            held = held_clients(tx)
-        return Scope(self.systems, self.policy, cycle, self.clock(), blocked, held_clients=held)
+            return self._scope_in(tx, cycle, blocked)
+
+    def _scope_in(self, tx: Tx, cycle: str, blocked: Mapping[str, str]) -> Scope:
+        """What is held at this moment: nothing is created in a system, or for a client, that a person is asked about."""
+        closed = {**closed_systems(tx), **blocked}
+        held, ends = held_clients(tx), held_ends(tx)
+        return Scope(self.systems, self.policy, cycle, self.clock(), closed, held_clients=held, held_ends=ends)
 
     def _lane(self, system: System, cycle: str, patience: Patience = ENDLESS) -> Lane:
         return Lane(self.store, system, self.policy, cycle, self.clock, patience.over_or(self.stopped))

@@ -14,7 +14,7 @@ from syncd import log
 from syncd.core.correlate import are_certain
 from syncd.core.model import BrakeKind
 from syncd.engine import merging
-from syncd.engine.brakes import RECORD, is_of_strangers
+from syncd.engine.brakes import RECORD, is_of_strangers, is_record_brake
 from syncd.engine.decide import Scope, present
 from syncd.engine.reconcile import Reconciled, Transactions, reconcile
 from syncd.engine.systems import digest
@@ -175,6 +175,16 @@ def held_clients(tx: Tx) -> dict[str, str]:
         elif is_of_strangers(hold):
             held.update(dict.fromkeys(tx.known_only_in(str(hold.system)), f"{hold.hold}: {hold.reason}"))
     return held
+
+
+def held_ends(tx: Tx) -> dict[str, str]:
+    """Clients of which a record vanished with so many others that a person decides whether it was deleted, and why."""
+    return {
+        str(item["client"]): f"{hold.hold}: {hold.reason}"
+        for hold in tx.holds(HoldState.OPEN)
+        if is_record_brake(hold)
+        for item in hold.items
+    }
 
 
 def closed_systems(tx: Tx) -> dict[str, str]:

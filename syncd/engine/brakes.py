@@ -90,6 +90,11 @@ def is_edit_brake(hold: HoldRow) -> bool:
     return hold.kind is HoldKind.BRAKE and bool(hold.items) and hold.items[0].get("field") != RECORD
 
 
+def is_record_brake(hold: HoldRow) -> bool:
+    """Whether a hold keeps back that records vanished: deletes or unlinks."""
+    return hold.kind is HoldKind.BRAKE and bool(hold.items) and hold.items[0].get("field") == RECORD
+
+
 def is_of_strangers(hold: HoldRow) -> bool:
     """Whether a hold is about a system of which nobody is left who was known before; what only it shows is created nowhere meanwhile."""
     return hold.kind is HoldKind.BRAKE and bool(hold.items) and bool(hold.items[0].get(STRANGERS))

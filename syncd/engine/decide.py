@@ -60,7 +60,8 @@ Barred = frozenset[tuple[str, str, str]]
 class Scope:
     """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written.
 
-    absorbed: record -> the record of the same system that survives a merge of clients instead of it.
+    held_clients, held_ends: client -> why a person has to decide before it is created anywhere; of those in `held_ends` only as long as
+    none of its records is there. absorbed: record -> the record of the same system that survives a merge of clients instead of it.
     """
 
     systems: Mapping[str, System]
@@ -71,6 +72,7 @@ class Scope:
     frozen: str | None = None
     barred: Barred = frozenset()
     held_clients: Mapping[str, str] = field(default_factory=dict)
+    held_ends: Mapping[str, str] = field(default_factory=dict)
     refused_lossy: frozenset[str] = frozenset()
     absorbed: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
 
@@ -78,6 +80,11 @@ class Scope:
     def context(self) -> Context:
         """The tenant's default region and locale."""
         return self.policy.context
+
+    @property
+    def only_observes(self) -> bool:
+        """Whether nothing is ever written in any system: then there is no first run to be released."""
+        return not any(system.mode.creates or system.mode.updates for system in self.systems.values())
 
 
 @dataclass(slots=True)

@@ -26,9 +26,8 @@ PAGE = 500
 
 def first_run(tx: Tx, scope: Scope) -> bool:
     """Make the first-run report once. Returns whether writes may go out now: at once with `go`, after a person's release with `review`."""
-    writable = any(system.mode.creates or system.mode.updates for system in scope.systems.values())
     state = tx.get_meta("first_run")
-    if state not in (None, RESTORED) or not writable:
+    if state not in (None, RESTORED) or scope.only_observes:
         return False
     report = report_links(tx, scope)
     go = scope.policy.first_run == "go" and state is None

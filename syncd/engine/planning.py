@@ -57,7 +57,7 @@ def plan_client(
         decisions=draft.decisions,
         policies=scope.policy.field,
         active=live and draft.client.state is ClientState.ACTIVE,
-        held=scope.held_clients.get(draft.client.client),
+        held=scope.held_clients.get(draft.client.client) or _held_end(bundle, draft, scope),
         held_units=frozenset(draft.held_units) | held_units,
         extras=draft.extras,
     )
@@ -79,6 +79,12 @@ def _vanishing(bundle: Bundle, draft: Draft) -> str | None:
     if not missing or len(missing) < len(live):
         return None
     return f"its record {missing[0].external_id} in {missing[0].system} is missing; not confirmed yet"
+
+
+def _held_end(bundle: Bundle, draft: Draft, scope: Scope) -> str | None:
+    """The hold that says whether a client was deleted of which no record is there; None where it is not asked of a person."""
+    reason = scope.held_ends.get(draft.client.client)
+    return reason if reason is not None and _vanishing(bundle, draft) is not None else None
 
 
 def _settling(standing: Standing) -> Standing:
@@ -124,8 +130,13 @@ def _plan_system(
 
 
 def _retire(bundle: Bundle, draft: Draft, wish: Wish, system: System, scope: Scope, outcome: Place) -> Intent | None:
-    """After a merge of clients: the write that archives the next record that does not survive; those that are through stand apart."""
-    if wish.held_units or draft.held_units or draft.settles_at is not None or scope.frozen is not None:
+    """After a merge of clients: the write that archives the next record that does not survive; those that are through stand apart.
+
+    Before the first run was released it waits; where nothing is ever written there is nothing to wait for.
+    """
+    if scope.frozen is not None and not scope.only_observes:
+        return None
+    if wish.held_units or draft.held_units or draft.settles_at is not None:
         return None
     for row, record in bundle.sides:
         key = (row.system, row.external_id)

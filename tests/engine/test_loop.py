@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from syncd.core.model import Mode, Raw, Timing
-from syncd.store import ConflictStatus
+from syncd.store import ClientState, ConflictStatus, StandingState
 from tests.engine.rig import make_rig, writes
 
 
@@ -113,6 +113,35 @@ def test_a_mass_delete_is_held_as_one_set(tmp_path: Path) -> None:
     rig.operate().release(hold.hold)
     rig.settle()
     assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 8
+    assert rig.holds() == []
+
+
+def test_who_is_in_a_held_mass_delete_is_created_nowhere_and_says_what_it_waits_for(tmp_path: Path) -> None:
+    """Clients that were in one system only, and vanished there with many others, are held by the brake's hold in the others."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    both = rig.policy.systems
+    rig.change_policy(systems=(both[0], replace(both[1], mode=Mode.OBSERVE)))
+    for number in range(20):
+        rig.worlds["a"].add(name=f"Maison {chr(65 + number)}{chr(97 + number)}x", email=f"c{number}@example.fr")
+    rig.settle()
+    for number in range(1, 9):
+        rig.worlds["a"].remove(str(number))
+    for _ in range(3):
+        rig.cycle()
+    (hold,) = rig.holds()
+    rig.change_policy(systems=both)
+    rig.settle()
+    assert len(rig.worlds["b"].ids()) == 12
+    store = rig.store()
+    with store.reading() as tx:
+        told = [row for item in hold.items for row in tx.standings(str(item["client"])) if row.system == "b"]
+    store.close()
+    assert [row.state for row in told] == [StandingState.HELD] * 8
+    assert all((row.reason or "").startswith(f"{hold.hold}: ") for row in told)
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert sum(row.state is ClientState.DELETED for row in rig.clients()) == 8
+    assert len(rig.worlds["b"].ids()) == 12
     assert rig.holds() == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.model import FIELDS, Context
+from syncd.core.model import FIELDS, Context, Mode
 from syncd.engine.merging import survive
 from syncd.errors import UsageError
 from syncd.providers import ABSENT, Capabilities
@@ -407,4 +407,21 @@ def test_whether_a_third_is_one_of_two_that_were_merged_is_still_asked(tmp_path:
     assert all(link.state is LinkState.APART for link in links(rig).values() if "; merged into " in link.matched_by)
     assert [hold.hold for hold in rig.holds() if hold.kind is HoldKind.MERGE] == [asked.hold]
     assert [key[0] for key, link in links(rig).items() if link.client == "c3"] == ["b"]
+    assert_complete(rig)
+
+
+def test_a_merge_is_finished_where_nothing_is_ever_written(tmp_path: Path) -> None:
+    """A tenant that only observes makes no first-run report and is never released; two records of one system are one client all the same."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.change_policy(systems=tuple(replace(each, mode=Mode.OBSERVE) for each in rig.policy.systems))
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+    rig.settle()
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert [row.state for row in merges(rig)] == [MergeState.DONE]
+    second = links(rig)["a", "2"]
+    assert (second.client, second.state) == ("c1", LinkState.APART)
+    assert "mode observe changes nothing in a" in second.matched_by
+    assert [rig.worlds["a"].record(each)["archived"] for each in ("1", "2")] == [False, False]
     assert_complete(rig)

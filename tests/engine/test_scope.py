@@ -158,3 +158,18 @@ def test_when_the_right_credentials_are_back_nothing_of_the_strangers_is_left(tm
     assert rig.holds() == []
     assert rig.worlds["a"].ids() == rig.worlds["b"].ids() == ["1", "2", "3", "4"]
     assert archived_in_a(rig) == [False] * 4
+
+
+def test_nothing_is_created_among_strangers_after_something_was_written_elsewhere(tmp_path: Path) -> None:
+    """A client that was just created in one system is decided again, and is still not created in the one that is asked about."""
+    rig = make_rig(tmp_path, profiles={"b": Profile(capabilities=replace(EVERYTHING, account=False))})
+    for name in ("Alpha", "Bravo", "Charlie", "Delta"):
+        rig.worlds["a"].add(name=f"{name} SARL", email=f"hello@{name.lower()}.example")
+    rig.settle()
+    become_strangers(rig)
+    rig.cycle()
+    assert len(rig.holds()) == 1
+    rig.worlds["a"].add(name="Foxtrot SAS", email="f@foxtrot.example")
+    for _ in range(3):
+        rig.cycle()
+    assert [len(rig.worlds[name].ids()) for name in ("a", "b", "c")] == [5, 1, 5]

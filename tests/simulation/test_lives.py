@@ -55,6 +55,7 @@ KEPT = (
     520360,
     521356,
     900037,
+    900057,
     900160,
     900226,
     900325,
@@ -68,6 +69,8 @@ KEPT = (
     902668,
     902834,
     902889,
+    903067,
+    903167,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
