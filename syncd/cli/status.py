@@ -203,7 +203,7 @@ def show_status(tenant: Mapping[str, Any]) -> None:
             output.say(
                 f"  {system['system']}: {left} of erased clients still there, left alone (delete them in the system)"
             )
-        reasons = dict.fromkeys((system["reason"], (system["last_walk"] or {}).get("reason")))
+        reasons = dict.fromkeys((system["reason"], (system["last_walk"] or {}).get("reason"), system["failing"]))
         for reason in reasons:
             if reason:
                 output.say(f"  {system['system']}: {reason}")

@@ -34,6 +34,7 @@ from syncd.store import (
     ClientState,
     ConflictStatus,
     CycleRow,
+    Failing,
     HoldKind,
     HoldState,
     LinkRow,
@@ -108,6 +109,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
 
     Per system, and for the tenant as a whole, in_sync + pending + held + excluded + failing = clients.total. A client counts for
     the tenant as the worst of its standings: failing, held, pending, in sync; excluded only where it is so everywhere.
+    failing: how many clients fail in a system that works, and why, beside those of which a write is parked; or None.
     suppressed: records of erased clients that the system still lists; they belong to no client and to none of these counts.
     """
     with store.reading() as tx:
@@ -117,6 +119,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
         outbox = tx.outbox_counts(OPEN_WRITES)
         records = {name: tx.count_records(name) for name in modes}
         suppressed = {name: suppressed_in(tx, name) for name in modes}
+        unkept = tx.failing_clients(modes)
         waiting = tx.waiting_for_a_person()
         cycle = tx.last_cycle()
     total = by_state[ClientState.ACTIVE] + by_state[ClientState.ARCHIVED]
@@ -139,6 +142,7 @@ def status(store: Store, tenant: str, modes: Mapping[str, tuple[str, str]], quie
                 "counts": five(counts.get(name, {}), total),
                 "drift": counts.get(name, {}).get("drift", 0),
                 "suppressed": suppressed[name],
+                "failing": _in_words(unkept.get(name)),
                 "outbox": {state.value: outbox.get((name, state), 0) for state in OPEN_WRITES},
             }
             for name, (provider, mode) in modes.items()
@@ -224,11 +228,15 @@ def synced(tenant: str, cycles: Iterable[CycleReport], quiet: Quiet) -> Document
 
 
 def standstill(store: Store, systems: Collection[str]) -> Document:
-    """What a person has to look at after a cycle: open holds and conflicts, parked writes, systems that fail or pause."""
+    """What a person has to look at after a cycle: open holds and conflicts, parked writes, systems that fail or pause.
+
+    A system that works and has clients that fail (records that cannot be read) is among the failing ones, with how many and why.
+    """
     with store.reading() as tx:
         holds, conflicts = tx.holds(HoldState.OPEN), tx.conflicts(ConflictStatus.OPEN)
         parked = tx.writes((WriteState.PARKED,))
         rows, walks = tx.systems(), tx.last_walks()
+        unkept = tx.failing_clients(systems)
     failing = []
     for name in systems:
         row, walk = rows.get(name), walks.get(name)
@@ -238,6 +246,8 @@ def standstill(store: Store, systems: Collection[str]) -> Document:
             reason = (row.reason if row is not None else None) or (walk.reason if walk is not None else None)
             state = row.state.value if row is not None and failed else walk.outcome.value if walk is not None else ""
             failing.append({"system": name, "state": state, "reason": reason})
+        elif name in unkept:
+            failing.append({"system": name, "state": "failing", "reason": _in_words(unkept[name])})
     return {
         "holds": [
             {"hold": row.hold, "kind": row.kind.value, "reason": row.reason, "items": len(row.items)} for row in holds
@@ -248,6 +258,13 @@ def standstill(store: Store, systems: Collection[str]) -> Document:
         ],
         "failing": failing,
     }
+
+
+def _in_words(failing: Failing | None) -> str | None:
+    """How many clients fail in a system, and why the first of them does."""
+    if failing is None:
+        return None
+    return f"{failing.count} of its clients fail; {failing.client}: {failing.reason}"
 
 
 def plan(tenant: str, config_digest: str, found: PlanReport, at: datetime) -> Document:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from syncd.store.attention import Sent
+from syncd.store.attention import Failing, Sent
 from syncd.store.database import (
     Store,
     current_revision,
@@ -66,6 +66,7 @@ __all__ = [
     "ConflictStatus",
     "CycleRow",
     "Digest",
+    "Failing",
     "HoldKind",
     "HoldRow",
     "HoldState",

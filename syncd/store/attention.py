@@ -44,6 +44,31 @@ class Sent:
     done_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """How many clients fail in one system, the first of them, and why that one does."""
+
+    count: int
+    client: str
+    reason: str
+
+
+def failing_clients(work: Work, systems: Collection[str]) -> dict[str, Failing]:
+    """System -> its clients that fail, not counting those of which a write is parked; systems without such clients are left out."""
+    column, write = tables.standings.c, tables.writes.c
+    parked = exists().where(
+        write.client == column.client, write.system == column.system, write.state == WriteState.PARKED
+    )
+    failing = (column.state == StandingState.FAILING, column.system.in_(list(systems)), ~parked)
+    counts = work.run(select(column.system, func.count()).where(*failing).group_by(column.system))
+    found: dict[str, Failing] = {}
+    for system, count in list(counts):
+        ranked = select(column.client, column.reason).where(*failing, column.system == system)
+        first = work.run(ranked.order_by(func.length(column.client), column.client).limit(1)).one()
+        found[system] = Failing(count, *first)
+    return found
+
+
 def open_conflicts(work: Work, *, after: int = 0, limit: int | None = None) -> list[ConflictRow]:
     """Conflicts that wait for a person, oldest first, from behind the number `after`."""
     column = tables.conflicts.c

@@ -131,6 +131,7 @@ class Tx(Work):
     waiting_for_a_person = _attention.waiting_for_a_person
     outbox_counts = _attention.outbox_counts
     worst_counts = _attention.worst_counts
+    failing_clients = _attention.failing_clients
     sent_since = _attention.sent_since
     walks_since = _attention.walks_since
     cycles_before = _attention.cycles_before

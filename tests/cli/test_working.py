@@ -35,6 +35,24 @@ def test_sync_document(acme: Place) -> None:
     assert books.keys() >= keys
 
 
+def test_a_record_that_cannot_be_read_ends_with_one(acme: Place) -> None:
+    """The client counts as failing there: nothing is pending, and yet `sync` exits 1 and says how many, who and why, as does `status`."""
+    acme.run("sync", "--until-quiet")
+    [name] = [link["external_id"] for link in acme.json("clients")["clients"][0]["links"] if link["system"] == "crm"]
+    acme.world("crm").edit(name, details="\ud800")
+    [tenant] = acme.json("sync", "--until-quiet", exit_code=1)["tenants"]
+    [failing] = tenant["failing"]
+    assert (tenant["quiescent"], tenant["parked"], tenant["holds"]) == (True, [], [])
+    assert (failing["system"], failing["state"]) == ("crm", "failing")
+    assert "1 of its clients fail; c1: " in failing["reason"]
+    assert failing["reason"] in acme.run("sync", exit_code=1).stdout
+    assert failing["reason"] in " ".join(acme.run("status").stdout.split())
+    [books, crm] = acme.json("status")["tenants"][0]["systems"]
+    assert (books["failing"], crm["failing"], crm["counts"]["failing"]) == (None, failing["reason"], 1)
+    acme.world("crm").edit(name, details="fine again")
+    acme.run("sync", "--until-quiet")
+
+
 def test_a_second_sync_sends_nothing(acme: Place) -> None:
     """A cycle with nothing new writes nothing."""
     acme.run("sync", "--until-quiet")

@@ -12,6 +12,7 @@ from syncd.store import (
     ClientState,
     ConflictStatus,
     CycleRow,
+    Failing,
     HoldKind,
     HoldState,
     Standing,
@@ -80,6 +81,22 @@ def test_the_worst_standing_counts(store: Store) -> None:
     with store.reading() as tx:
         found = tx.worst_counts(["books", "crm"], order)
     assert found == {StandingState.HELD: 1, StandingState.EXCLUDED: 1, StandingState.IN_SYNC: 1}
+
+
+def test_clients_that_fail(store: Store) -> None:
+    """They are counted per system, the first by number told with its reason; a parked write tells its own, other systems do not count."""
+    with store.writing() as tx:
+        tx.put_clients(a_client(f"c{number}") for number in range(1, 11))
+        tx.put_standings(Standing(f"c{n}", "crm", StandingState.FAILING, f"reason {n}") for n in (10, 9, 8))
+        tx.put_standings([Standing("c1", "books", StandingState.HELD), Standing("c1", "old", StandingState.FAILING)])
+        tx.put_standings([Standing("c2", "books", StandingState.FAILING, "refused")])
+        tx.put_writes(
+            a_write(f"w{n}", system=system, client=f"c{n}", state=state)
+            for n, system, state in ((8, "crm", WriteState.PARKED), (2, "books", WriteState.PARKED), (9, "crm", WriteState.DONE))
+        )  # fmt: skip
+    with store.reading() as tx:
+        assert tx.failing_clients(["books", "crm"]) == {"crm": Failing(2, "c9", "reason 9")}
+        assert tx.failing_clients([]) == {}
 
 
 def test_the_worst_of_many(store: Store) -> None:
