@@ -16,7 +16,7 @@ in use stands for the client, and the archived ones are only names of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,21 @@ def objection(system: System) -> str | None:
     if not system.provider.capabilities.archive or spec is None or not spec.update:
         return f"{system.name} cannot archive"
     return None
+
+
+def unheard(
+    bundle: Bundle, merges: Sequence[MergeRow], blocked: Collection[str], now: datetime
+) -> frozenset[RecordKey]:
+    """Records of which it is not known what they showed when their clients were merged: something typed there may still have to be heard.
+
+    blocked: the systems that could not be read completely. now: when this cycle began to decide; what it merges it has just read.
+    """
+    began = max((row.started_at for row in merges if row.started_at < now), default=None)
+    return frozenset(
+        (link.system, link.external_id)
+        for link, record in bundle.sides
+        if link.system in blocked or (began is not None and record is not None and record.seen_at < began <= now)
+    )
 
 
 def is_ready(outcome: Place) -> bool:

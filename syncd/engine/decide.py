@@ -61,7 +61,8 @@ class Scope:
     """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written.
 
     held_clients, held_ends: client -> why a person has to decide before it is created anywhere; of those in `held_ends` only as long as
-    none of its records is there. absorbed: record -> the record of the same system that survives a merge of clients instead of it.
+    none of its records is there. absorbed: record -> the record of the same system that survives a merge of clients instead of it; unheard:
+    those of them that were not read since.
     """
 
     systems: Mapping[str, System]
@@ -75,6 +76,7 @@ class Scope:
     held_ends: Mapping[str, str] = field(default_factory=dict)
     refused_lossy: frozenset[str] = frozenset()
     absorbed: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
+    unheard: frozenset[RecordKey] = frozenset()
 
     @property
     def context(self) -> Context:

@@ -147,7 +147,7 @@ def _retire(bundle: Bundle, draft: Draft, wish: Wish, system: System, scope: Sco
         what = absorbing.retirement(row, record, system, outcome, survivor, targets)
         if isinstance(what, Intent):
             return what
-        if what is not None:
+        if what is not None and key not in scope.unheard:
             draft.links[key] = absorbing.set_apart(draft.links[key], survivor, what)
     return None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from syncd import log
 from syncd.core.model import BrakeKind, unit_value, units_in
 from syncd.engine import trail
-from syncd.engine.absorbing import ARCHIVED, duplicates, progress
+from syncd.engine.absorbing import ARCHIVED, duplicates, progress, unheard
 from syncd.engine.brakes import Mass, finish_released, settle_brakes
 from syncd.engine.decide import Barred, Draft, Scope, decide, mass_changes
 from syncd.engine.merging import note_echoes, running
@@ -131,7 +131,8 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     for bundle in bundles:
         client = bundle.client.client
         absorbed = duplicates(bundle, merges.get(client, ()))
-        mine_only = replace(scope, absorbed=absorbed) if absorbed else scope
+        unread = unheard(bundle, merges.get(client, ()), scope.blocked, scope.now) if absorbed else frozenset()
+        mine_only = replace(scope, absorbed=absorbed, unheard=unread) if absorbed else scope
         draft = decide(bundle, mine_only)
         if retired := _retired(tx, bundle, draft, scope):
             asked += 1

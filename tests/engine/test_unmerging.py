@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from syncd.core.model import Mode
+from syncd.errors import Transient
+from syncd.providers.memory import Call
 from syncd.store import ConflictKind, LinkState, MergeState
 from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
@@ -182,3 +186,29 @@ def test_what_a_person_said_about_a_merged_client_outranks_systems_after_the_mer
     )
     assert_complete(rig)
     assert writes(rig.cycle()) == 0
+
+
+def test_what_was_typed_before_a_merge_is_heard_where_its_record_is_left_standing(tmp_path: Path) -> None:
+    """A record that nothing is written to stands apart only once it was read after the merge, so that an edit of just before is not lost."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+    rig.settle()
+    first, second = rig.policy.systems
+    rig.change_policy(systems=(first, replace(second, mode=Mode.CREATE_ONLY)))
+    rig.settle()
+    theirs = next(key[1] for key, link in links(rig).items() if link.client == "c2" and key[0] == "b")
+    rig.worlds["b"].edit(theirs, details="pays late")
+    rig.operate().merge("c1", "c2")
+
+    def fails(call: Call) -> None:
+        if call.action == "list":
+            message = "out of order"
+            raise Transient(message)
+
+    rig.worlds["b"].before.append(fails)
+    rig.cycle()
+    rig.worlds["b"].before.clear()
+    rig.settle()
+    assert [row.fields.get("details") for row in rig.clients() if row.client == "c1"] == ["pays late"]
+    assert links(rig)["b", theirs].state is LinkState.APART
