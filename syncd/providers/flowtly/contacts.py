@@ -16,6 +16,9 @@ from syncd.providers.decoding import identity, unsound
 from syncd.providers.flowtly.calls import Calls
 from syncd.providers.flowtly.deeds import Deed
 
+EMBEDDED: Final = "clientContacts"
+"""Where a client shows its contacts."""
+
 WALKS: Final = 3
 """So often contacts are listed anew when somebody adds or removes one meanwhile."""
 
@@ -71,7 +74,7 @@ class Contacts:
 
     def notice(self, raw: Raw) -> None:
         """Learn that clients embed their contacts, when one does."""
-        if isinstance(raw.get("clientContacts"), list):
+        if isinstance(raw.get(EMBEDDED), list):
             self._learned()["embedded"] = True
 
     def roll(self) -> Roll | None:
@@ -165,7 +168,7 @@ def owner_of(contact: Raw) -> str | None:
 
 def embedded_ids(raw: Raw) -> list[str] | None:
     """The ids of the contacts that a client embeds (as objects or IRIs); None where it shows no such key."""
-    contacts = raw.get("clientContacts")
+    contacts = raw.get(EMBEDDED)
     if not isinstance(contacts, list):
         return None
     ids: list[str] = []
@@ -182,24 +185,21 @@ def embedded_ids(raw: Raw) -> list[str] | None:
 def known(raw: Raw, children: Raw | None) -> list[Raw] | None:
     """The contacts of a client in their order: from the endpoint, else the embedded ones; None: unknown."""
     told = children is not None and "contacts" in children
-    contacts: Value = children["contacts"] if children is not None and told else raw.get("clientContacts")
+    contacts: Value = children["contacts"] if children is not None and told else raw.get(EMBEDDED)
     if not isinstance(contacts, list):
         return None
     return _ordered([each for each in contacts if isinstance(each, dict) and identity(each.get("id")) is not None])
 
 
 def with_answers(contacts: Sequence[Raw], said: Sequence[tuple[Deed, Value]]) -> list[Value]:
-    """Contacts that were read after calls about them, with what the answers to these calls showed."""
+    """Contacts that were read after calls about them, with those new ones that only the answers showed. What was read is what counts."""
     found = {str(identity(each.get("id"))): dict(each) for each in contacts}
     for deed, answer in said:
         if not isinstance(answer, dict) or deed.body is None or "email" not in answer or "name" not in answer:
             continue
         name = identity(answer.get("id"))
-        if name is None or deed.contact not in (None, name):
-            continue
-        before = found.get(name, without_context(answer))
-        kept = {key: value for key, value in before.items() if key not in deed.body or key in answer}
-        found[name] = kept | {key: answer[key] for key in deed.body if key in answer}
+        if name is not None and deed.contact in (None, name) and name not in found:
+            found[name] = without_context(answer)
     return [*_ordered([*found.values()])]
 
 

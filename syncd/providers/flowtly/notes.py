@@ -93,9 +93,9 @@ def shown(children: Mapping[str, Any] | None) -> list[Value] | None:
 
 
 def with_answers(children: Raw | None, said: Sequence[tuple[Deed, Value]], told: Sequence[Raw]) -> Raw | None:
-    """What was read after calls about contacts and notes, with what their answers showed.
+    """What was read after calls about contacts and notes, with what only their answers showed.
 
-    A copy of the system that lags behind does not show yet what was made or changed just now; it would be made once more.
+    A copy of the system that lags behind does not show yet what was made just now; it would be made once more.
     """
     found = dict(children or {})
     contacts, notes = found.get("contacts"), found.get("notes")

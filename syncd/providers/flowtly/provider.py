@@ -315,9 +315,10 @@ class Flowtly:
         if calls or notes:
             known = [name for each in contacts if (name := identity(each.get("id"))) is not None]
             read = self.fetch(external_id, [*known, *(name for _, name in ids if name is not None)])
-            answer = replace(
-                read, raw=answer.raw if changes else read.raw, children=with_answers(read.children, said, told)
-            )
+            children = with_answers(read.children, said, told)
+            # The change of the client was answered before those of its contacts, which it shows, too.
+            own = {key: value for key, value in answer.raw.items() if key != people.EMBEDDED} if changes else {}
+            answer = replace(read, raw={**read.raw, **own}, children=children)
         return replace(answer, remember=remember, made=made)
 
     def merge(self, survivor: Listed, loser: Listed) -> Listed | None:

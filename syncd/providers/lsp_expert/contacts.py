@@ -139,20 +139,17 @@ def deeds(raw: Raw, patch: Fields, golden: Fields, memory: Mapping[str, Any]) ->
 
 
 def with_answers(raw: Raw, answers: Sequence[tuple[Deed, Value]], notes_answers: Sequence[Value]) -> Raw:
-    """A client read after calls about its contacts and notes, with what their answers showed.
+    """A client read after calls about its contacts and notes, with those new ones that only the answers showed.
 
-    A copy of the system that lags behind does not show yet what was made or changed just now; it would be made once more.
+    A copy of the system that lags behind does not show yet what was made just now; it would be made once more. What was read counts.
     """
     contacts = {str(identity(each.get("id"))): dict(each) for each in listed(raw)}
     for deed, answer in answers:
         if not isinstance(answer, dict) or deed.form is None or "fullName" not in answer:
             continue
         name = identity(answer.get("id"))
-        if name is None or deed.contact not in (None, name):
-            continue
-        before = contacts.get(name, answer)
-        kept = {key: value for key, value in before.items() if key not in deed.form or key in answer}
-        contacts[name] = kept | {key: answer[key] for key in deed.form if key in answer}
+        if name is not None and deed.contact in (None, name) and name not in contacts:
+            contacts[name] = dict(answer)
     found = notes(raw)
     there = {each["id"] for each in found or [] if isinstance(each, dict)}
     added: dict[str, Raw] = {}
