@@ -119,7 +119,11 @@ def _plan_system(
     idle = open_write is None or open_write.state in (WriteState.WAITING, WriteState.PARKED)
     ignored = intent is None and outcome.intent is not None
     if intent is None and idle and (ignored or absorbing.is_ready(outcome)):
-        intent = _retire(bundle, draft, wish, system, scope, outcome)
+        following = _retire(bundle, draft, wish, system, scope, outcome)
+        if isinstance(following, Place):
+            outcome = following
+        else:
+            intent = following
     if intent is not None and link is not None:
         own = draft.links.get((system.name, intent.external_id or ""), link)
         intent = _within_budget(intent, own, draft, scope, outbound)
@@ -129,10 +133,12 @@ def _plan_system(
     outbound.standings.append(standing)
 
 
-def _retire(bundle: Bundle, draft: Draft, wish: Wish, system: System, scope: Scope, outcome: Place) -> Intent | None:
+def _retire(
+    bundle: Bundle, draft: Draft, wish: Wish, system: System, scope: Scope, outcome: Place
+) -> Intent | Place | None:
     """After a merge of clients: the write that archives the next record that does not survive; those that are through stand apart.
 
-    Before the first run was released it waits; where nothing is ever written there is nothing to wait for.
+    One that is left as it is has to be heard first: a `Place` that waits for that. Before the first run was released it waits; where nothing is ever written there is nothing to wait for.
     """
     if scope.frozen is not None and not scope.only_observes:
         return None
@@ -147,7 +153,9 @@ def _retire(bundle: Bundle, draft: Draft, wish: Wish, system: System, scope: Sco
         what = absorbing.retirement(row, record, system, outcome, survivor, targets)
         if isinstance(what, Intent):
             return what
-        if what is not None and key not in scope.unheard:
+        if what is not None and key in scope.unheard:
+            return Place(system.name, State.PENDING, f"{row.external_id} was not read since its client was merged")
+        if what is not None:
             draft.links[key] = absorbing.set_apart(draft.links[key], survivor, what)
     return None
 
