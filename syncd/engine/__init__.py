@@ -365,9 +365,17 @@ class Engine:
 
     def _scope_in(self, tx: Tx, cycle: str, blocked: Mapping[str, str]) -> Scope:
         """What is held at this moment: nothing is created in a system, or for a client, that a person is asked about."""
-        closed = {**closed_systems(tx), **blocked}
-        held, ends = held_clients(tx), held_ends(tx)
-        return Scope(self.systems, self.policy, cycle, self.clock(), closed, held_clients=held, held_ends=ends)
+        closed = closed_systems(tx)
+        return Scope(
+            self.systems,
+            self.policy,
+            cycle,
+            self.clock(),
+            {**closed, **blocked},
+            held_clients=held_clients(tx),
+            held_ends=held_ends(tx),
+            closed=frozenset(closed.keys() - blocked.keys()),
+        )
 
     def _lane(self, system: System, cycle: str, patience: Patience = ENDLESS) -> Lane:
         return Lane(self.store, system, self.policy, cycle, self.clock, patience.over_or(self.stopped))

@@ -15,7 +15,7 @@ from syncd.core.model import UNKNOWN, BrakeKind, Value, unit_value
 from syncd.engine import by_hand
 from syncd.engine.decide import Scope
 from syncd.engine.systems import digest
-from syncd.store import HoldKind, HoldRow, HoldState
+from syncd.store import HoldKind, HoldRow, HoldState, StandingState
 
 if TYPE_CHECKING:
     from syncd.store import LinkRow, RecordRow, Tx
@@ -115,6 +115,7 @@ def let_go(tx: Tx, hold: HoldRow) -> None:
     tx.mark_dirty(sorted({str(item["client"]) for item in hold.items if item.get("client")}))
     if is_of_strangers(hold):
         tx.mark_dirty(tx.known_only_in(str(hold.system)))
+        tx.mark_dirty_by_standing(str(hold.system), StandingState.HELD)  # who was to be created there
 
 
 def _of(hold: HoldRow) -> tuple[BrakeKind, str]:

@@ -60,6 +60,7 @@ Barred = frozenset[tuple[str, str, str]]
 class Scope:
     """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written.
 
+    closed: the systems that are blocked because a person is asked about them.
     held_clients, held_ends: client -> why a person has to decide before it is created anywhere; of those in `held_ends` only as long as
     none of its records is there. absorbed: record -> the record of the same system that survives a merge of clients instead of it; unheard:
     those of them that were not read since.
@@ -77,6 +78,7 @@ class Scope:
     refused_lossy: frozenset[str] = frozenset()
     absorbed: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
     unheard: frozenset[RecordKey] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     @property
     def context(self) -> Context:

@@ -113,6 +113,11 @@ def _plan_system(
     target = system.target(draft.client.fields, scope.blocked.get(system.name) or _vanishing(bundle, draft))
     held = _held(link, record)
     outcome = place(wish, target, held)
+    if system.name in scope.closed and (outcome.standing, outcome.reason) == (
+        State.PENDING,
+        scope.blocked[system.name],
+    ):
+        outcome = replace(outcome, standing=State.HELD)
     intent = outcome.intent
     if draft.client.origins.get("archived", "").startswith(DELETED_IN):
         intent = _after_delete(intent, draft, system, held, record)
