@@ -111,7 +111,7 @@ DEFECTS = (
     Defect(
         "what was not listed is gone, without asking for it",
         "engine/pull.py",
-        "            listed = system.provider.fetch(external_id)\n        except Gone as answer:",
+        "            listed = _fetch(store, system, walk, external_id)\n        except Gone as answer:",
         "            raise Gone(external_id)\n        except Gone as answer:",
     ),
     Defect(
@@ -255,8 +255,8 @@ DEFECTS = (
     Defect(
         "a merge that is taken back restores no field",
         "engine/dividing.py",
-        '        _set(self.winner, unit, first["fields"])',
-        "        _set(self.winner, unit, self.now.fields)",
+        '        _copy(self.winner, unit, first["fields"])',
+        "        _copy(self.winner, unit, self.now.fields)",
     ),
     Defect(
         "an edit is taken for one of another record of its system",
