@@ -169,7 +169,7 @@ def test_wrong_names_are_told(enter: Open, gallery: Stage) -> None:
     page.get_by_label("another name of it").fill("c1")
     page.get_by_role("button", name="Show what will happen").click()
     expect(page.get_by_role("alert")).to_contain_text("one client already")
-    page.goto(f"{gallery.url}/t/acme/apart?first=c1&second=books:nobody")
+    page.goto(f"{gallery.url}/t/acme/apart?first=c1&second=books/nobody")
     expect(page.get_by_role("alert")).to_contain_text("there is no record nobody of books")
     page.goto(f"{gallery.url}/t/acme/unmerge/c1")
     expect(page.get_by_role("heading")).to_be_visible()
