@@ -132,7 +132,10 @@ class Judge:
         if code == "rejected":
             return self.life.plan.has("rejections")
         if code == "duplicate":
-            return bool(self.life.plan.joins)
+            # Two whom a person keeps apart may have been given one e-mail, which the system has once.
+            refused = [hold for hold in self.holds if hold.kind is HoldKind.LINK and hold.state is HoldState.REFUSED]
+            apart = {str(item.get("client")) for hold in refused for item in hold.items}
+            return bool(self.life.plan.joins) or row.client in apart
         return False
 
     def _partition(self) -> None:
