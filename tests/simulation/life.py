@@ -622,6 +622,12 @@ class Life:
     def _converge(self) -> None:
         from tests.simulation.judge import Judge  # noqa: PLC0415 - it judges lives
 
+        for _ in range(
+            2 if self._late_lists else 0
+        ):  # a list that broke while things went wrong, and may have asked for a pause
+            self.cycle()
+            self.now += timedelta(seconds=_TAIL_STEP_SECONDS)
+        self.person.let_go()
         if self.person.waits():
             self.cycle()
             self.person.let_go()
