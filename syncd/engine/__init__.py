@@ -257,11 +257,11 @@ class Engine:
     ) -> dict[str, WalkRow]:
         with self.store.reading() as tx:
             last = tx.last_walks()
-            asked = {*(self.systems if only is None else only), *rebasing(tx, self.systems)}
-            rows = tx.systems()
+            rows, moved, now = tx.systems(), rebasing(tx, self.systems), self.clock()
+            asked = {*(self.systems if only is None else only), *moved}
             awaited = {
-                name for name in asked if name in last and rows[name].baseline and _may_push(rows[name], self.clock())
-            } - rebasing(tx, self.systems)
+                name for name in asked - moved if name in last and rows[name].baseline and _may_push(rows[name], now)
+            }
         due = [system for name, system in self.systems.items() if name in asked or name not in last]
         sweep = number_of(cycle) % SWEEP_EVERY_CYCLES == 0
         listed: dict[str, Listing] = {}

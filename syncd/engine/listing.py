@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from syncd import log
 from syncd.engine.erasing import erased_records
 from syncd.engine.pages import Recollection, Shown
 from syncd.engine.systems import digest
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from syncd.engine.systems import System
     from syncd.providers import Listed, Page
     from syncd.store import Store
+
+_log = log.get("pull")
 
 KEPT_MAX: Final = 5_000
 """Records of pages that are kept in memory for one walk; with more of them in hand a listing waits until it is taken in."""
@@ -258,6 +261,8 @@ class Listings:
                 break
             self._told.wait(min(LOOK_SECONDS, max(deadline - time.monotonic(), 0.0)) if not idle else LOOK_SECONDS)
         ready = [each for each in self._under_way.values() if each.ready and not self._over()]
+        for name in sorted(set(began) & self._under_way.keys() - {each.system.name for each in ready}):
+            _log.info("list_not_waited_for", system=name)
         return [self.pop(each.system.name) for each in ready]
 
     def pop(self, name: str) -> Listing:

@@ -159,7 +159,11 @@ def _retire(
         if isinstance(what, Intent):
             return what
         if what is not None and key in scope.unheard:
-            return Place(system.name, State.PENDING, f"{row.external_id} was not read since its client was merged")
+            return Place(
+                system.name,
+                State.PENDING,
+                f"record {row.external_id} was not read since its client was merged; the next complete walk reads it",
+            )
         if what is not None:
             draft.links[key] = absorbing.set_apart(draft.links[key], survivor, what)
     return None

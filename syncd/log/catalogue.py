@@ -32,6 +32,7 @@ EVENTS: Final[dict[str, str]] = {
     "scope_changed": "What a system lists was configured differently; the system is re-based and deletes nothing.",
     "system_rebased": "A system's records were taken as a new beginning; nothing is deleted because of it.",
     "records_rebased": "Records are compared anew, because how they are read has changed.",
+    "list_not_waited_for": "A system takes long to list its clients; the others went on, and `walk_ended` tells when its list was taken in.",
     "walk_ended": "A listing ended; after an `outcome` other than complete, absence means nothing.",
     "record_quarantined": "A record cannot be read; it is left alone and the others go on.",
     "delete_accepted": "A record is gone for good.",

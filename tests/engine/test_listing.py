@@ -64,14 +64,16 @@ def cycle(rig: Rig, engine: Engine, *names: str) -> CycleReport:
     return engine.cycle(set(names))
 
 
-def test_the_others_do_not_wait(tmp_path: Path) -> None:
-    """An edit goes from one system to another while a third one has not listed its clients yet; it gets it, too, and nothing is sent twice."""
+def test_the_others_do_not_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says that a list was not waited for; an edit goes from one system to another while a third one has not listed its clients yet; it gets it, too, and nothing is sent twice."""
     rig, slow = agreed(tmp_path), Slow()
+    caplog.set_level("INFO")
     with service(rig) as engine:
         rig.worlds["b"].before.append(slow)
         rig.worlds["a"].edit("1", city="Lyon")
         report = cycle(rig, engine, "a", "b", "c")
         assert report.under_way == ("b",)
+        assert [each.levelname for each in caplog.records if "list_not_waited_for" in str(each.msg)] == ["INFO"]
         assert [rig.worlds[name].record("1")["city"] for name in "abc"] == ["Lyon"] * 3
         rig.worlds["c"].edit("2", city="Nice")
         assert cycle(rig, engine, "a", "c").under_way == ("b",)
