@@ -212,9 +212,11 @@ class Joiner:
         oracle.renamed.add((lost[0], new))
         oracle.touched(lost[0], new, before.get("x_note"))
         held = [unit for unit in UNITS if parts_held(world.profile, unit)]
-        oracle.typed(
-            client, lost[0], new, world.record(new), [each for each in held if self._filled(lost[0], each, before)]
-        )
+        filled = [each for each in held if self._filled(lost[0], each, before)]
+        for edit in oracle.typed(client, lost[0], new, world.record(new), filled):
+            source = oracle.shown.get((*lost, edit.unit))
+            if source is not None:
+                oracle.carried[edit.number] = oracle.carried.get(source, source)
 
     def _filled(self, system: str, unit: str, raw: Mapping[str, Any]) -> bool:
         return self.life.oracle.shape(system, unit, raw) not in (None, False)

@@ -460,11 +460,18 @@ class Judge:
             self._fail(f"{row.conflict}: {row.winner} won, and {first} comes first in the order")
 
     def _fuller(self, row: Any, candidates: list[tuple[str, Shown, list[Edit]]], first: str) -> bool:
-        values = {name: value for name, value, _ in candidates}
-        ours, theirs = values.get(row.winner), values[first]
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and len(ours) > len(theirs):
-            return True  # the same address, and more of it
-        return bool(self._form(first, row.unit, ours) == theirs)
+        """Whether the winner says in full what the first in order says; of several records there, the one of the first id speaks."""
+        ids = [str(each["external_id"]) for each in row.candidates]
+        speaking = [
+            (ids[at], at) for at, (name, value, _) in enumerate(candidates) if name == first and value is not None
+        ]
+        theirs = candidates[min(speaking)[1]][1]
+        for ours in [value for name, value, _ in candidates if name == row.winner]:
+            if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and len(ours) > len(theirs):
+                return True  # the same address, and more of it
+            if self._form(first, row.unit, ours) == theirs:
+                return True
+        return False
 
     # -- edits -----------------------------------------------------------------------------------------------------
 
@@ -554,6 +561,8 @@ class Judge:
             return True
         if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
             return True
+        if edit.client in oracle.torn and self._is_anothers(edit):
+            return True  # when they were parted it went with the one for whom it was typed, and there it is judged
         link = self.links.get(ref)
         if edit.number in oracle.unheard and link is not None and link.state is LinkState.APART:
             return True  # its record stands apart after a merge; one that was taken back is heard again, with what was typed meanwhile
@@ -586,6 +595,11 @@ class Judge:
             if hold.kind in (HoldKind.BRAKE, HoldKind.LOSSY) and hold.state in (HoldState.OPEN, HoldState.REFUSED)
             for item in hold.items
         )
+
+    def _is_anothers(self, edit: Edit) -> bool:
+        """Whether it is no typing: a record got another id while it showed what was typed for another true client."""
+        source = self.oracle.carried.get(edit.number)
+        return source is not None and self.oracle.edits[source].client != edit.client
 
     def _stands_beside(self, ref: tuple[str, str]) -> bool:
         """Whether a client has another record in the same system."""

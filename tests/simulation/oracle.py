@@ -113,6 +113,8 @@ class Oracle:
         """Record that a person merged away inside its system -> the one that took its place there."""
         self.renamed: set[tuple[str, str]] = set()
         """Records that got another id: only by name and e-mail can syncd tell whose they are, until it has seen them."""
+        self.carried: dict[int, int] = {}
+        """What a record that got another id shows from its first moment there -> the edit that it showed under its former id."""
         self.unheard: set[int] = set()
         """Edits typed into a record that stands apart after a merge: it asks for nothing any more."""
         self.writes = 0

@@ -71,6 +71,8 @@ KEPT = (
     902889,
     903067,
     903167,
+    7000135,
+    7000350,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
