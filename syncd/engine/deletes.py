@@ -119,7 +119,11 @@ def _is_mine(hold: HoldRow, system: str, kind: BrakeKind) -> bool:
 def _held(
     tx: Tx, system: str, kind: BrakeKind, gone: Sequence[RecordRow], links: Mapping[str, LinkRow], scope: Scope
 ) -> frozenset[str]:
-    """The records whose end is held: already in an open hold, or too many at once and not released."""
+    """The records whose end is held: already in an open hold, or too many at once and not released.
+
+    The share is one of the records that were there before: those present, and those that vanish now. What an earlier wave took, and a
+    hold keeps back, is not there any more, and lets no later wave through.
+    """
     standing = next((hold for hold in tx.holds(HoldState.OPEN) if _is_mine(hold, system, kind)), None)
     released = {
         str(item["external_id"])
@@ -132,8 +136,8 @@ def _held(
     waiting = [row for row in gone if row.external_id in ids]
     strangers = _nobody_is_left(tx, system, waiting)
     new = {row.external_id for row in waiting if strangers or _is_confirmed(row)} - before
-    records = tx.count_records(system) + len(gone)
-    over = strangers or scope.policy.brake(kind).stops(len(new), records)
+    present = tx.count_records(system)
+    over = strangers or scope.policy.brake(kind).stops(len(new), present + len(new))
     whole = frozenset((ids & before) | (new if over else set()))
     if standing is not None and whole == before:
         return whole
@@ -151,7 +155,7 @@ def _held(
             | ({STRANGERS: True} if strangers else {})
             for external_id in sorted(whole)
         ]
-        reason = f"{kind.value}: {len(whole)} of {records} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
+        reason = f"{kind.value}: {len(whole)} of {present + len(whole)} records of {system} at once; the limit is {limit.count} and {limit.share:.0%}"
         if strangers:
             reason = (
                 f"{kind.value}: none of the {len(whole)} records known before is left in {system}; are the credentials another account's? "

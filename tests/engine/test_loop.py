@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from syncd.core.model import Mode, Raw, Timing
+from syncd.core.model import Brake, BrakeKind, Mode, Raw, Timing
 from syncd.store import ClientState, ConflictStatus, StandingState
 from tests.engine.rig import make_rig, writes
 
@@ -113,6 +113,26 @@ def test_a_mass_delete_is_held_as_one_set(tmp_path: Path) -> None:
     rig.operate().release(hold.hold)
     rig.settle()
     assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 8
+    assert rig.holds() == []
+
+
+def test_what_vanished_in_an_earlier_wave_lets_no_later_one_through(tmp_path: Path) -> None:
+    """The share of a mass delete is one of the records that were there before it, not of those that a hold keeps back already."""
+    rig = make_rig(tmp_path, ("a", "b"), brakes={BrakeKind.DELETES: Brake(1, 0.25)})
+    for number in range(8):
+        rig.worlds["a"].add(name=f"Maison {chr(65 + number)}{chr(97 + number)}x", email=f"c{number}@example.fr")
+    rig.settle()
+    for gone, reason in (("123", "3 of 8"), ("45", "5 of 8")):
+        for number in gone:
+            rig.worlds["a"].remove(number)
+        for _ in range(3):
+            rig.cycle()
+        (hold,) = rig.holds()
+        assert hold.reason.startswith(f"deletes: {reason} records of a at once")
+    assert not any(rig.worlds["b"].record(number)["archived"] for number in rig.worlds["b"].ids())
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert [rig.worlds["b"].record(number)["archived"] for number in rig.worlds["b"].ids()] == [True] * 5 + [False] * 3
     assert rig.holds() == []
 
 
