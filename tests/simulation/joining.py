@@ -79,7 +79,11 @@ class Joiner:
         self.whole_cycles = 0
         self.merges = 0
         self.unmerges = self.parted = 0
-        self._begun_at = 0
+        self._begun_at = [0]
+        """How many edits there were when each cycle began; the first is the time before syncd."""
+        self._listed = dict.fromkeys(life.worlds, 0)
+        """System -> the cycle in which the last list began that was surely taken in."""
+        self._whole_at = 0
         self._settled = 0
         self._crashes = 0
 
@@ -475,7 +479,9 @@ class Joiner:
 
     def cycle_begins(self) -> None:
         """Note what syncd cannot know yet."""
-        self._begun_at = len(self.life.oracle.edits)
+        self._begun_at.append(len(self.life.oracle.edits))
+        if self.life.oracle.listed_in is not None:
+            self.life.oracle.listed_in = {}
         self._crashes = self.life.crashes
 
     def watch(self, tx: Any, report: CycleReport) -> None:
@@ -495,10 +501,30 @@ class Joiner:
         self.linked = set(links)
         self._note_homes(tx, links)
         self._note_apart(links)
+        self._note_lists(report)
+
+    def _note_lists(self, report: CycleReport) -> None:
+        """What syncd has surely taken in: what was typed before the lists began that it has read to their ends.
+
+        A cycle is whole with the lists that began with it; where lists are slow, with all that began since the last whole one ended.
+        """
+        oracle, number = self.life.oracle, self.life.cycle_number
+        if self._crashes != self.life.crashes:
+            return
         whole = all(each.walk == "complete" and not each.failed for each in report.systems)
-        if whole and self._crashes == self.life.crashes and not self.life.oracle.stale_since:
-            self._settled = self._begun_at
+        if oracle.listed_in is None:
+            if whole and not oracle.stale_since:
+                self._listed = dict.fromkeys(self._listed, number)
+        else:
+            for each in report.systems:
+                began = oracle.listed_in.get(each.system)
+                if began is not None and each.walk == "complete" and not each.failed:
+                    self._listed[each.system] = began
+        oldest = min(self._listed.values())
+        self._settled = self._begun_at[oldest]
+        if oldest > self._whole_at:
             self.whole_cycles += 1
+            self._whole_at = number
 
     def _note_homes(self, tx: Any, links: Mapping[Ref, Any]) -> None:
         owner = self.life.oracle.owner
@@ -518,7 +544,7 @@ class Joiner:
         """What is typed into a record that stands apart after a merge asks for nothing."""
         for ref, link in links.items():
             if link.state is LinkState.APART:
-                self.apart.setdefault(ref, self._begun_at)
+                self.apart.setdefault(ref, self._begun_at[-1])
             else:
                 self.apart.pop(ref, None)
         edits = self.life.oracle.edits

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from syncd.core.model import UNKNOWN, Rule, unit_value
+from syncd.core.model import ADDRESS_CORE, UNKNOWN, Rule, unit_value
 from syncd.errors import Gone
 from syncd.store import (
     ConflictKind,
@@ -507,11 +507,43 @@ class Judge:
             if number != edit.number
         ):
             return True  # typed in view of another value that is the same one there
+        if edit.unit == "address" and any(
+            self._moved_on(self.oracle.edits[number], late) and self._one_address(edit, self.oracle.edits[number])
+            for late in edits
+            for number in late.glimpses
+            if edit.number not in (number, late.number)
+            and late.number > edit.number
+            and "operator" not in (late.system, edit.system, self.oracle.edits[number].system)
+        ):
+            return True
         return edit.number in viewed or any(
             other.number in viewed
             and (other.number not in edit.glimpses or other.system != edit.system)
             and (self._is(edit, other.value) or self._is(other, edit.value))
             for other in edits
+        )
+
+    def _one_address(self, edit: Edit, other: Edit) -> bool:
+        """Whether two people typed one address, in every part that both their systems hold, however one of them cuts it.
+
+        Such a pair is no conflict, and who knows one of them knows both. Parts that only one system holds are in view of nobody else.
+        """
+        mine, theirs = (
+            self._form(late.system, "address", early.value) for late, early in ((edit, other), (other, edit))
+        )
+        if not (isinstance(edit.value, Mapping) and isinstance(other.value, Mapping) and mine and theirs):
+            return False
+        both = edit.value.keys() & other.value.keys()
+        return all(mine[part] == edit.value[part] or theirs[part] == other.value[part] for part in both)
+
+    def _moved_on(self, early: Edit, late: Edit) -> bool:
+        """Whether an address was typed over another one that differs in what clears the parts that its author could not see.
+
+        One that keeps line 1, postal code, city and country does not: a part that is lost by it is a loss.
+        """
+        before = self._form(late.system, "address", early.value)
+        return not isinstance(late.value, Mapping) or (
+            isinstance(before, Mapping) and any(before.get(part) != late.value.get(part) for part in ADDRESS_CORE)
         )
 
     def _losers(self, row: Any, client: int) -> Iterable[tuple[str, Shown, list[Edit]]]:

@@ -376,7 +376,14 @@ class Life:
 
     def _engine(self, process: Process) -> Engine:
         listings = (
-            LateListings(process.store, self.clock, self._rng["listings"], self.oracle, lambda: self.troubled)
+            LateListings(
+                process.store,
+                self.clock,
+                self._rng["listings"],
+                self.oracle,
+                lambda: self.troubled,
+                lambda: self.cycle_number,
+            )
             if self._late_lists
             else None
         )

@@ -127,6 +127,8 @@ class Oracle:
         self.back: set[int] = set()
         """Edits that give a record the value again that syncd knows it to have: to syncd nothing has happened."""
         self.read_edits: set[int | None] = set()
+        self.listed_in: dict[str, int | None] | None = None
+        """System -> the cycle in which the list began that this cycle took in, None where it stood still. None: all lists begin with it."""
 
     # -- who may be one client -------------------------------------------------------------------------------------
 
