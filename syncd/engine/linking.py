@@ -247,7 +247,8 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
     """Proposals whose records are gone, or came to belong to one client, need no decision any more.
 
     Where one of two systems has deleted its record, or a merge has set it apart, it is still to be decided whether the other record is
-    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer; a merge is none.
+    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer, unless the one that was
+    deleted stood in other systems too, where the other one would be created; a merge is none.
     """
     for hold in tx.holds(HoldState.OPEN):
         if hold.kind not in (HoldKind.LINK, HoldKind.MERGE):
@@ -255,7 +256,11 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
         refs = [(str(item["system"]), str(item["external_id"])) for item in hold.items if item.get("external_id")]
         links = [tx.link(*ref) for ref in refs]
         vanished = {(item["system"], item["external_id"]) for item in hold.items if item.get("vanished")}
-        lives = hold.kind is HoldKind.LINK and any(link and link.state is LinkState.LINKED for link in links)
+        living, gone = (
+            {link.system for link in links if link is not None and link.state is state}
+            for state in (LinkState.LINKED, LinkState.GONE)
+        )
+        lives = bool(living) and (hold.kind is HoldKind.LINK or bool(gone - living))
         owners = {
             link.client
             for link in links

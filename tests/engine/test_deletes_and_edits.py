@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,29 @@ def test_whether_a_deleted_client_is_meant_is_still_asked(tmp_path: Path, answer
         rig.cycle()
     assert rig.worlds["a"].ids() == in_a
     assert rig.worlds["b"].record("1")["archived"] is False
+
+
+@pytest.mark.parametrize("answer, in_a", [("release", ["2"]), ("refuse", ["2", "3"])])
+def test_whether_a_deleted_client_was_typed_again_is_still_asked(tmp_path: Path, answer: str, in_a: list[str]) -> None:
+    """Who is typed again where syncd is about to delete the first record is not created unasked where a person deleted it."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    rig.systems = (rig.systems[0], replace(rig.systems[1], on_delete="delete"))
+    rig.change_policy(systems=rig.systems)
+    for name in "ab":
+        rig.worlds[name].add(name="ACME", registration_number="552100554")
+        rig.worlds[name].add(name="Somebody else", email="else@else.example")
+    rig.settle()
+    rig.worlds["a"].remove("1")
+    rig.cycle()
+    rig.worlds["b"].add(name="Zenith", email="info@zenith.example", registration_number="552100554")
+    for _ in range(3):
+        rig.cycle()
+    assert rig.worlds["b"].ids() == ["2", "3"]
+    [hold] = rig.holds()
+    assert (hold.kind, hold.state) == (HoldKind.MERGE, HoldState.OPEN)
+    assert rig.worlds["a"].ids() == ["2"]
+    getattr(rig.operate(), answer)(hold.hold)
+    for _ in range(3):
+        rig.cycle()
+    assert rig.worlds["a"].ids() == in_a
+    assert rig.worlds["b"].record("3")["archived"] is False
