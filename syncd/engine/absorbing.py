@@ -101,15 +101,18 @@ def objection(system: System) -> str | None:
 def unheard(
     bundle: Bundle, merges: Sequence[MergeRow], blocked: Collection[str], now: datetime
 ) -> frozenset[RecordKey]:
-    """Records of which it is not known what they showed when their clients were merged: something typed there may still have to be heard.
+    """Records of which it is not known what they show since their clients were merged: something typed there may still have to be heard.
 
+    Such are those not read since, and those that showed last what is not believed yet (`syncd.engine.observe`).
     blocked: the systems that could not be read completely. now: when this cycle began to decide; what it merges it has just read.
     """
     began = max((row.started_at for row in merges if row.started_at < now), default=None)
     return frozenset(
         (link.system, link.external_id)
         for link, record in bundle.sides
-        if link.system in blocked or (began is not None and record is not None and record.seen_at < began <= now)
+        if link.system in blocked
+        or (began is not None and record is not None and record.seen_at < began <= now)
+        or (record is not None and record.seen_at < record.observed_at <= now)
     )
 
 

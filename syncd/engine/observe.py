@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from syncd.core.model import UNKNOWN, Fields, Value, unit_value
+from syncd.core.model import UNKNOWN, Fields, Value, parts_of, unit_value
 from syncd.engine.erasing import KEY as ERASURE_KEY
 from syncd.engine.erasing import erased_again
 from syncd.engine.systems import digest, number_of
@@ -114,14 +114,14 @@ def observe(
         )
         if old is not None and asked_at < old.observed_at <= now:  # later than now: the clock has jumped back since
             continue
-        if old is not None and _is_stale(old, row, asked_at, stale_read_seconds):
+        if old is not None and _is_stale(system, old, row, asked_at, stale_read_seconds):
             unbelieved.append(each.external_id)
             continue
         rows.append(row)
         if old is None or old.fields != row.fields or old.state != row.state:
             moved.append(each.external_id)
     if unbelieved:
-        tx.touch_records(system.name, unbelieved, walk, seen_at)
+        tx.touch_records(system.name, unbelieved, walk, seen_at, believed=False)
     rows = _not_erased(tx, system, rows, before)
     _store(tx, system, rows, before, page)
     kept = {row.external_id for row in rows}
@@ -211,18 +211,41 @@ def _kept(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _is_stale(old: RecordRow, new: RecordRow, asked_at: datetime, stale_read_seconds: float) -> bool:
-    """Whether a field shows again what it showed until a moment ago, too soon to be believed: a copy of the system may lag behind."""
+def _is_stale(system: System, old: RecordRow, new: RecordRow, asked_at: datetime, stale_read_seconds: float) -> bool:
+    """Whether a field shows again what it showed until a moment ago, too soon to be believed: a copy of the system may lag behind.
+
+    Not so where a write of ours told it that whose answer was lost, and the record shows that it arrived.
+    """
     earlier = old.memory.get(EARLIER)
     if not isinstance(earlier, Mapping):
         return False
     window = timedelta(seconds=stale_read_seconds)
-    return any(
-        new.fields.get(field, UNKNOWN) == value and asked_at - datetime.fromisoformat(str(until)) < window
+    again = {
+        field
         for field, values in earlier.items()
         if new.fields.get(field, UNKNOWN) != old.fields.get(field, UNKNOWN)
         for value, until in values
+        if new.fields.get(field, UNKNOWN) == value and asked_at - datetime.fromisoformat(str(until)) < window
+    }
+    return bool(again) and not again <= _arrived(system, old, new.fields, earlier)
+
+
+def _arrived(system: System, old: RecordRow, new: Fields, earlier: Mapping[str, Any]) -> set[str]:
+    """The fields that show what unanswered writes told them; none of them unless one shows what it never showed before, as no old copy can."""
+    sent = old.memory.get(SENT)
+    told = {
+        part
+        for unit, values in (sent.items() if isinstance(sent, Mapping) else ())
+        if unit != "contacts" and (shown := unit_value(new, unit)) is not UNKNOWN
+        if any(system.same(unit, new)(shown, value) for value in values)
+        for part in parts_of(unit)
+        if part in new
+    }
+    is_new = any(
+        new[part] != old.fields.get(part, UNKNOWN) and all(new[part] != value for value, _ in earlier.get(part, ()))
+        for part in told
     )
+    return told if is_new else set()
 
 
 def _earlier(old: RecordRow, fields: Fields, now: datetime) -> dict[str, list[list[Value]]]:

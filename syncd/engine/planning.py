@@ -162,7 +162,7 @@ def _retire(
             return Place(
                 system.name,
                 State.PENDING,
-                f"record {row.external_id} was not read since its client was merged; the next complete walk reads it",
+                f"record {row.external_id} was not read since its client was merged, or may be an old copy; a complete walk reads it",
             )
         if what is not None:
             draft.links[key] = absorbing.set_apart(draft.links[key], survivor, what)

@@ -123,17 +123,24 @@ def put_records(work: Work, rows: Iterable[RecordRow], page: int | None = None) 
 
 
 def touch_records(
-    work: Work, system: str, ids: Collection[str], walk: str | None, at: datetime, page: int | None = None
+    work: Work,
+    system: str,
+    ids: Collection[str],
+    walk: str | None,
+    at: datetime,
+    page: int | None = None,
+    *,
+    believed: bool = True,
 ) -> list[str]:
     """Note that unchanged records were seen again, in a walk or (None) by another door.
 
-    page: of the walk that showed them as they are kept; none leaves that as it was. Those that were missing are present again: their clients become dirty and their ids are returned.
+    believed: they showed what is kept of them; where not, they are there, and `seen_at` stays behind `observed_at`. page: of the walk that showed them as they are kept; none leaves that as it was. Those that were missing are present again: their clients become dirty and their ids are returned.
     """
     record = tables.records.c
     chosen = and_(record.system == system, work.among(record.external_id, ids))
     missing = select(record.external_id).where(chosen, record.state == RecordState.MISSING)
     returned = sorted(work.run(missing).scalars())
-    seen: dict[str, Any] = {"seen_at": at, "observed_at": at}
+    seen: dict[str, Any] = {"observed_at": at} | ({"seen_at": at} if believed else {})
     seen |= ({} if walk is None else {"walk": walk}) | ({} if page is None else {"page": page})
     work.run(update(tables.records).where(chosen).values(**seen))
     if returned:

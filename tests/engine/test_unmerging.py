@@ -9,7 +9,7 @@ from syncd.core.model import Mode
 from syncd.errors import Transient
 from syncd.providers.memory import Call
 from syncd.store import ConflictKind, LinkState, MergeState
-from tests.engine.rig import Rig, make_rig, writes
+from tests.engine.rig import INSTANT, Rig, make_rig, writes
 from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
 from tests.engine.test_trail import assert_complete
 
@@ -209,6 +209,27 @@ def test_what_was_typed_before_a_merge_is_heard_where_its_record_is_left_standin
     rig.worlds["b"].before.append(fails)
     rig.cycle()
     rig.worlds["b"].before.clear()
+    rig.settle()
+    assert [row.fields.get("details") for row in rig.clients() if row.client == "c1"] == ["pays late"]
+    assert links(rig)["b", theirs].state is LinkState.APART
+
+
+def test_what_a_record_shows_is_believed_before_it_stands_apart(tmp_path: Path) -> None:
+    """A record that may be an old copy, because one field shows an earlier value, is heard out first: what else was typed there is not lost."""
+    rig = make_rig(tmp_path, ("a", "b"), timing=replace(INSTANT, stale_read_seconds=60.0))
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+    rig.settle()
+    first, second = rig.policy.systems
+    theirs = record_of(rig, "c2", "b")
+    rig.worlds["b"].edit(theirs, phone="+33612345678")
+    rig.settle()
+    rig.change_policy(systems=(first, replace(second, mode=Mode.CREATE_ONLY)))
+    rig.worlds["b"].edit(theirs, phone=None, details="pays late")
+    rig.operate().merge("c1", "c2")
+    rig.cycle()
+    assert links(rig)["b", theirs].state is LinkState.LINKED
+    rig.wait(60)
     rig.settle()
     assert [row.fields.get("details") for row in rig.clients() if row.client == "c1"] == ["pays late"]
     assert links(rig)["b", theirs].state is LinkState.APART

@@ -99,8 +99,8 @@ DEFECTS = (
     Defect(
         "a listing that lags behind is believed",
         "engine/observe.py",
-        "        if old is not None and _is_stale(old, row, asked_at, stale_read_seconds):",
-        "        if old is None and _is_stale(row, row, asked_at, stale_read_seconds):",
+        "        if old is not None and _is_stale(system, old, row, asked_at, stale_read_seconds):",
+        "        if old is None and _is_stale(system, row, row, asked_at, stale_read_seconds):",
     ),
     Defect(
         "what changed in the mirror is not decided",

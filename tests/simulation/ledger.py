@@ -291,14 +291,22 @@ class LedgerTx:
         ]
 
     def touch_records(
-        self, system: str, ids: Collection[str], walk: str | None, at: datetime, page: int | None = None
+        self,
+        system: str,
+        ids: Collection[str],
+        walk: str | None,
+        at: datetime,
+        page: int | None = None,
+        *,
+        believed: bool = True,
     ) -> list[str]:
         table = self._write("records")
         if page is not None:
             self._write("pages of records").update({(system, each): page for each in ids})
         returned: list[str] = []
         for external_id, row in self.records(system, ids).items():
-            changes: dict[str, Any] = {"seen_at": at, "observed_at": at} | ({} if walk is None else {"walk": walk})
+            changes: dict[str, Any] = {"observed_at": at} | ({} if walk is None else {"walk": walk})
+            changes |= {"seen_at": at} if believed else {}
             if row.state == RecordState.MISSING:
                 there = {"state": RecordState.PRESENT, "missing_since": None, "missing_cycle": None, "gone_count": 0}
                 changes |= there
