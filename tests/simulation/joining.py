@@ -541,10 +541,11 @@ class Joiner:
                 raise Violation(message)
 
     def _note_apart(self, links: Mapping[Ref, Any]) -> None:
-        """What is typed into a record that stands apart after a merge asks for nothing."""
+        """What is typed into a record that stands apart after a merge asks for nothing; nor what its list did not show yet when it came to."""
+        still, begun = self.life.oracle.still_since, self._begun_at[-1]
         for ref, link in links.items():
             if link.state is LinkState.APART:
-                self.apart.setdefault(ref, self._begun_at[-1])
+                self.apart.setdefault(ref, min(begun, still.get(ref[0], begun)))
             else:
                 self.apart.pop(ref, None)
         edits = self.life.oracle.edits

@@ -250,8 +250,10 @@ class Life:
         if taken is not None and (rng.random() < 0.5 or (self.now - taken[0]).total_seconds() > limit * 0.5):  # noqa: PLR2004
             del self._snapshots[name]
             self.oracle.stale_since.pop(name, None)
+            self.oracle.still_since.pop(name, None)
         elif taken is None and rng.random() < 0.25 and each.account == each.name:  # noqa: PLR2004
             self._snapshots[name] = (self.now, each.snapshot())
+            self.oracle.still_since[name] = len(self.oracle.edits)
             self.tell(f"the lists of {name} stand still")
 
     def cycle(self) -> CycleReport | None:
@@ -617,6 +619,7 @@ class Life:
         self._crashes_left = 0 if self.plan.crashes else self._crashes_left
         self._snapshots.clear()
         self.oracle.stale_since.clear()
+        self.oracle.still_since.clear()
         for name, each in self.worlds.items():
             self._swap_back(name, each)
             each.stale = None

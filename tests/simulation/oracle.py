@@ -123,6 +123,8 @@ class Oracle:
         self.forbidden: set[str] = set()
         self.overwritten: dict[int, int] = {}
         self.stale_since: dict[str, int] = {}
+        self.still_since: dict[str, int] = {}
+        """Systems whose lists stand still -> how many edits there were when what they show was so."""
         self.late = False
         self.back: set[int] = set()
         """Edits that give a record the value again that syncd knows it to have: to syncd nothing has happened."""

@@ -73,6 +73,11 @@ KEPT = (
     903167,
     7000135,
     7000350,
+    7001263,
+    7001486,
+    7001727,
+    7001833,
+    7002354,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
