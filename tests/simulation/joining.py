@@ -83,6 +83,10 @@ class Joiner:
         """How many edits there were when each cycle began; the first is the time before syncd."""
         self._listed = dict.fromkeys(life.worlds, 0)
         """System -> the cycle in which the last list began that was surely taken in."""
+        self._taken = dict.fromkeys(life.worlds, 0)
+        """System -> the cycle in which the last list began that was taken in, to its end or not."""
+        self._retired: dict[Ref, int] = {}
+        """Record that a merge has archived beside the one that stands for its client -> how many edits there were then."""
         self._whole_at = 0
         self._settled = 0
         self._crashes = 0
@@ -500,6 +504,9 @@ class Joiner:
             raise Violation(message)
         self.linked = set(links)
         self._note_homes(tx, links)
+        listed_in = self.life.oracle.listed_in
+        now = dict.fromkeys(self._taken, self.life.cycle_number) if listed_in is None else listed_in
+        self._taken.update({system: began for system, began in now.items() if began is not None})
         self._note_apart(links)
         self._note_lists(report)
 
@@ -541,11 +548,17 @@ class Joiner:
                 raise Violation(message)
 
     def _note_apart(self, links: Mapping[Ref, Any]) -> None:
-        """What is typed into a record that stands apart after a merge asks for nothing; nor what its list did not show yet when it came to."""
+        """What is typed into a record that stands apart after a merge asks for nothing; nor what its list did not show yet when it came to.
+
+        That is from the moment in which the merge archived it, whenever syncd comes to note it. Where it cannot be archived, no reading
+        before a write says what it shows by now: it stands apart as it was listed after the merge.
+        """
         still, begun = self.life.oracle.still_since, self._begun_at[-1]
         for ref, link in links.items():
             if link.state is LinkState.APART:
-                self.apart.setdefault(ref, min(begun, still.get(ref[0], begun)))
+                listed = -1 if self._can_archive(ref[0]) else self._taken[ref[0]]
+                began = min(self._begun_at[listed], self._retired.get(ref, begun), still.get(ref[0], begun))
+                self.apart.setdefault(ref, began)
             else:
                 self.apart.pop(ref, None)
         edits = self.life.oracle.edits
@@ -555,6 +568,26 @@ class Joiner:
             for edit in edits[first:]
             if edit.number >= self.apart.get((edit.system, edit.external_id), len(edits))
         )
+
+    def _can_archive(self, system: str) -> bool:
+        """Whether syncd archives the records of a system that do not survive a merge."""
+        policy = self.life.plan.policy
+        targets = policy.field("archived").targets
+        able = self.life.worlds[system].profile.capabilities.archive and policy.system(system).mode.updates
+        return able and (targets is None or system in targets)
+
+    def updating(self, system: str, external_id: str, patch: Mapping[str, Any]) -> None:
+        """Syncd has just changed a record: it may have archived one of two of a merged client."""
+        link = self._read("link", system, external_id) if self.joins and patch.get("archived") is True else None
+        if link is None:
+            return
+        merging = any(row.winner == link.client and row.state is MergeState.RUNNING for row in self._read("merges"))
+        mine = self._read("links_of", [link.client]).get(link.client, ())
+        if merging and any(
+            each.system == system and each.external_id != external_id and each.state is LinkState.LINKED
+            for each in mine
+        ):
+            self._retired[(system, external_id)] = len(self.life.oracle.edits)
 
     def creating(self, system: str, raw: Mapping[str, Any]) -> int | None:
         """The true client for whom syncd has just made a record; None where only its name can tell."""

@@ -322,6 +322,12 @@ class Judge:
         standing = self.standings.get((identifier, name))
         failing = standing is not None and standing.state is StandingState.FAILING
         objected = standing is not None and standing.state is StandingState.EXCLUDED and "e-mail" in standing.reason
+        vanished = any(
+            item.get("field") == "record" and (item.get("client"), item.get("system")) == (identifier, name)
+            for hold in self.holds
+            if hold.kind is HoldKind.BRAKE and hold.state is HoldState.OPEN
+            for item in hold.items
+        )  # whether one of its records there was deleted, or this one has taken its place, a person is to say
         return (
             (not parts and not profile.spec(unit).remembered)
             or not all(profile.spec(part).update for part in parts)
@@ -334,6 +340,7 @@ class Judge:
             or (unit == "archived" and policy.system(name).on_delete == "ignore")
             or failing
             or objected
+            or vanished
         )
 
     def _shows(self, identifier: str, whose: set[int], ref: tuple[str, str], unit: str) -> None:

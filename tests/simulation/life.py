@@ -603,6 +603,7 @@ class Life:
     ) -> None:
         self.tell(f"   {name}: updated {external_id} {dict(patch)}")
         self.oracle.syncd_updated(name, external_id, before, after, patch, since)
+        self.joiner.updating(name, external_id, patch)
 
     def _deleted(self, name: str, external_id: str) -> None:
         self.tell(f"   {name}: deleted {external_id}")
