@@ -290,6 +290,13 @@ def _shortens(side: Side) -> bool:
     )
 
 
+def is_shortened(shown: Value, form: Value, value: Value) -> bool:
+    """Whether somebody only cut or prolonged the form in which a system keeps a value, where that form is cut; of a group nothing else."""
+    parts = parts_shown(shown) or ("",)
+    shorter = [part for part in parts if _text_shortens(*(_part(each, part) for each in (shown, form, value)))]
+    return bool(shorter) and all(_part(shown, part) == _part(form, part) for part in parts if part not in shorter)
+
+
 def _part(maybe: Maybe, part: str) -> Value:
     if isinstance(maybe, dict):
         return maybe.get(part)

@@ -167,13 +167,11 @@ def _with_unanswered(link: LinkRow, record: RecordRow, golden: Mapping[str, Valu
     told = sent.items() if isinstance(sent, Mapping) else ()
     for unit, values in ((unit, values) for unit, values in told if unit not in GATHERED):
         shown, base = unit_value(record.fields, unit), bases.get(unit, Base())
-        same = scope.systems[link.system].same(unit, golden)
-        if shown is UNKNOWN or (base.seen is not UNKNOWN and same(shown, base.seen)):
+        system = scope.systems[link.system]
+        if shown is UNKNOWN or (base.seen is not UNKNOWN and system.same(unit, golden)(shown, base.seen)):
             continue
-        for value in reversed(values):
-            if same(shown, value):
-                bases[unit] = replace(base, seen=shown, agreed=value)
-                break
+        if (arrived := system.arrived(unit, golden, shown, values)) is not None:
+            bases[unit] = replace(base, seen=arrived[0], agreed=arrived[1])
     return link if bases == link.bases else replace(link, bases=bases)
 
 

@@ -5,7 +5,7 @@ Translates what a provider declares into what the pure core asks for: sides of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -16,7 +16,7 @@ import msgspec
 from syncd.core import normalize
 from syncd.core.correlate import Identity, identity, keys_of
 from syncd.core.matching import MATCHING, Matching
-from syncd.core.merge import Side
+from syncd.core.merge import Side, is_shortened
 from syncd.core.model import (
     UNKNOWN,
     Context,
@@ -106,6 +106,21 @@ class System:
             return known[pair][2]
 
         return same
+
+    def arrived(self, unit: str, golden: Fields, shown: Value, told: Sequence[Value]) -> tuple[Value, Value] | None:
+        """What a record came to show of the last of several values that it may have been told, and that value; None where it shows none.
+
+        A shortened form of one shows, too, that it came.
+        """
+        same = self.same(unit, golden)
+        for value in reversed(told):
+            if same(shown, value):
+                return shown, value
+        for value in reversed(told):
+            form = self.provider.project(unit, value, golden)
+            if is_shortened(shown, form, value):
+                return form, value
+        return None
 
     def part_same(self, golden: Fields) -> Callable[[str, Value, Value], bool]:
         """Equality of two values of one field as this system can tell; parts it cannot hold never differ."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncd.core.model import Timing
+from syncd.core.model import FieldPolicy, Timing
 from syncd.errors import ProviderError, Transient, UnknownOutcome
-from syncd.providers.memory import Call
-from syncd.store import WriteState
+from syncd.providers.memory import Call, Profile, truncated
+from syncd.store import HoldKind, WriteState
 from tests.engine.rig import Rig, make_rig, writes
 
 
@@ -57,3 +57,36 @@ def test_a_dropped_create_is_told_where_its_record_is_proposed(tmp_path: Path) -
     rig.settle()
     assert (rig.worlds["a"].ids(), rig.worlds["b"].ids()) == (["1"], ["1"])
     assert rig.holds() == []
+
+
+def test_a_form_shortened_after_an_unanswered_write_is_asked_about(tmp_path: Path) -> None:
+    """Who shortens the cut form of a text that our unanswered write left there does not take the rest of it away elsewhere unasked."""
+    rig = make_rig(
+        tmp_path,
+        ("a", "b"),
+        profiles={"b": Profile(forms={"details": truncated(11)})},
+        fields={"details": FieldPolicy(order=("b", "a"))},
+    )
+    rig.worlds["a"].add(name="ACME", email="info@acme.fr")
+    rig.settle()
+    rig.worlds["a"].edit("1", details="Garden and pool, by appointment")
+
+    def cut_off(call: Call) -> None:
+        if call.action == "update":
+            rig.worlds["b"].after.remove(cut_off)
+            message = "b: cut after the request was sent"
+            raise UnknownOutcome(message)
+
+    rig.worlds["b"].after.append(cut_off)
+    rig.cycle()
+    assert rig.worlds["b"].record("1")["details"] == "Garden and"
+    rig.worlds["b"].edit("1", details="Garden")
+    for _ in range(3):
+        rig.cycle()
+    assert [(hold.kind, hold.items[0]["value"]) for hold in rig.holds()] == [(HoldKind.LOSSY, "Garden")]
+    assert rig.worlds["a"].record("1")["details"] == "Garden and pool, by appointment"
+    assert rig.worlds["b"].record("1")["details"] == "Garden"
+    assert rig.conflicts() == []
+    rig.operate().release(rig.holds()[0].hold)
+    rig.settle()
+    assert {rig.worlds[name].record("1")["details"] for name in "ab"} == {"Garden"}

@@ -153,8 +153,8 @@ DEFECTS = (
     Defect(
         "an effect of an unanswered write is taken for an edit",
         "engine/decide.py",
-        "                bases[unit] = replace(base, seen=shown, agreed=value)",
-        "                bases[unit] = base",
+        "            bases[unit] = replace(base, seen=arrived[0], agreed=arrived[1])",
+        "            bases[unit] = base",
     ),
     Defect(
         "golden never competes",

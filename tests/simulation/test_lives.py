@@ -20,7 +20,7 @@ def _silence() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("seed", [*range(1, SEEDS + 1), 6000575])
+@pytest.mark.parametrize("seed", [*range(1, SEEDS + 1), 6000575, 7000871, 7003429])
 def test_a_life_keeps_every_promise(seed: int) -> None:
     """Nothing is lost, doubled, invented or deleted by mistake, whatever happens; and it is quiet in the end."""
     _, violation, figures = one(seed)
