@@ -28,6 +28,14 @@ def test_touching_notes_the_walk_and_brings_missing_records_back(store) -> None:
         assert tx.records("books", ["3"])["3"].walk == "p1"
 
 
+def test_a_record_that_was_not_believed_is_there_and_was_not_seen(store) -> None:
+    """It gets the walk and the time of the request; when what is kept of it was seen last stays as it was."""
+    with store.writing() as tx:
+        tx.put_records([a_record(external_id="1")])
+        assert tx.touch_records("books", ["1"], "p2", at(1), believed=False) == []
+        assert tx.records("books", ["1"])["1"] == a_record(external_id="1", walk="p2", observed_at=at(1))
+
+
 def test_unseen_are_the_living_records_that_a_walk_did_not_show(store) -> None:
     """Records that are gone are not missed, and neither are those of other systems; one that could not be read is."""
     with store.writing() as tx:
