@@ -550,14 +550,14 @@ class Joiner:
     def _note_apart(self, links: Mapping[Ref, Any]) -> None:
         """What is typed into a record that stands apart after a merge asks for nothing; nor what its list did not show yet when it came to.
 
-        That is from the moment in which the merge archived it, whenever syncd comes to note it. Where it cannot be archived, no reading
-        before a write says what it shows by now: it stands apart as it was listed after the merge.
+        That is from the moment in which the merge archived it, whenever syncd comes to note it. Where there was nothing to archive, or
+        no way, no reading before a write says what it shows by now: it stands apart as it was listed last.
         """
         still, begun = self.life.oracle.still_since, self._begun_at[-1]
         for ref, link in links.items():
             if link.state is LinkState.APART:
-                listed = -1 if self._can_archive(ref[0]) else self._taken[ref[0]]
-                began = min(self._begun_at[listed], self._retired.get(ref, begun), still.get(ref[0], begun))
+                heard = self._retired.get(ref, self._begun_at[self._taken[ref[0]]])
+                began = min(begun, heard, still.get(ref[0], begun))
                 self.apart.setdefault(ref, began)
             else:
                 self.apart.pop(ref, None)
@@ -568,13 +568,6 @@ class Joiner:
             for edit in edits[first:]
             if edit.number >= self.apart.get((edit.system, edit.external_id), len(edits))
         )
-
-    def _can_archive(self, system: str) -> bool:
-        """Whether syncd archives the records of a system that do not survive a merge."""
-        policy = self.life.plan.policy
-        targets = policy.field("archived").targets
-        able = self.life.worlds[system].profile.capabilities.archive and policy.system(system).mode.updates
-        return able and (targets is None or system in targets)
 
     def updating(self, system: str, external_id: str, patch: Mapping[str, Any]) -> None:
         """Syncd has just changed a record: it may have archived one of two of a merged client."""

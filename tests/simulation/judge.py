@@ -609,7 +609,7 @@ class Judge:
             if edit.unit != "archived" or self._delete_told(ref):
                 return True
         identifiers = self._identifiers(edit)
-        if any(self._is(edit, self._value(identifier, edit.unit)) for identifier in identifiers):
+        if any(self._is(edit, self._value(each, edit.unit)) for each in (*identifiers, *self._replaced(ref))):
             return True
         asked = any(
             item.get("retired") and (item["system"], item["external_id"]) == ref
@@ -653,6 +653,17 @@ class Judge:
         return (
             [link.client] if link is not None else [each for each, whose in self.owners.items() if edit.client in whose]
         )
+
+    def _replaced(self, ref: tuple[str, str]) -> list[str]:
+        """The clients of whose vanished records a person is asked whether this one took their place: it may be theirs."""
+        asked = [
+            hold.items
+            for hold in self.holds
+            if hold.kind is HoldKind.MERGE
+            and hold.state is HoldState.OPEN
+            and any((item.get("system"), item.get("external_id")) == ref for item in hold.items)
+        ]
+        return [str(item["client"]) for items in asked for item in items if item.get("vanished")]
 
     def _delete_told(self, ref: tuple[str, str]) -> bool:
         """Whether a delete that did not archive its client has a row that says why."""

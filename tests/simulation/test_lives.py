@@ -50,7 +50,7 @@ def test_a_life_of_slow_systems_keeps_every_promise(seed: int) -> None:
     assert violation is None, f"{violation}\n{timeline(seed, late=True)[-6000:]}"
 
 
-@pytest.mark.parametrize("seed", [4300018, 4300033, 4300048, 4300285])
+@pytest.mark.parametrize("seed", [4300018, 4300033, 4300048, 4300285, 4500383, 4500390, 4500393])
 def test_a_life_of_merges_and_slow_systems_keeps_every_promise(seed: int) -> None:
     """Clients are merged while lists are on their way that were read before: the same promises."""
     _, violation, _ = one(seed, joins=True, late=True)
