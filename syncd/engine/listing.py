@@ -182,7 +182,7 @@ class Listing:
         listed = wanted(self._store, self.system, page.records)
         needed, _ = to_be_read(self._store, self.system, listed, sweep=self.sweep)
         read: dict[str, Listed | None] = {}
-        for external_id in needed:
+        for external_id in sorted(needed):
             try:
                 read[external_id] = self.system.provider.fetch(external_id)
             except Gone:
