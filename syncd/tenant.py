@@ -19,6 +19,7 @@ from syncd.core.model import Policy
 from syncd.engine import Engine
 from syncd.engine.listing import Listings
 from syncd.engine.operate import Operator
+from syncd.engine.pushing import Pushes
 from syncd.engine.witness import Witness, notice
 from syncd.errors import SyncdError
 from syncd.store import Pool, Store, open_store, utc_now
@@ -67,7 +68,10 @@ class Tenant:
         with self.store.hold_lock():
             notice(self.store, witness.remembered(), clock())
             witness.keep(self.store, clock(), whole=True)
-            yield lambda: witness.keep(self.store, clock())
+            try:
+                yield lambda: witness.keep(self.store, clock())
+            finally:
+                self.engine.rest()
             witness.keep(self.store, clock(), whole=True)
 
     def afresh(self) -> Tenant:
@@ -103,14 +107,14 @@ def open_tenant(
     pool: Pool | None = None,
     pace: Callable[[Store, providers.Settings], MakePacing] | None = None,
     push_seconds: float | None = None,
-    list_seconds: float | None = None,
+    wait_seconds: float | None = None,
     hurried: Callable[[], bool] = lambda: False,
 ) -> Tenant:
     """Put a tenant together. Opens its store (and brings its schema up to date unless told not to); makes no request.
 
     sleep: waits some seconds (default: until `stop` is set). pool: connections that are shared with other tenants.
-    pace: what counts a system's requests (default: this process for itself). push_seconds: see `syncd.engine.Engine`. list_seconds, hurried: see
-    `syncd.engine.listing.Listings`; None: every cycle waits for every list. Raises StoreError, ConfigError.
+    pace: what counts a system's requests (default: this process for itself). push_seconds: see `syncd.engine.Engine`. wait_seconds, hurried: see
+    `syncd.engine.listing.Listings` and `syncd.engine.pushing.Pushes`; None: every cycle waits for everything. Raises StoreError, ConfigError.
     """
     stopping = stop or threading.Event()
     store = open_store(service.database, config.name, upgrade=upgrade, clock=clock, pool=pool)
@@ -125,6 +129,7 @@ def open_tenant(
         raise
 
     def make_engine() -> Engine:
+        pushes, listings = _beside(store, clock, wait_seconds, hurried, stopping)
         return Engine(
             config.policy,
             store,
@@ -133,13 +138,30 @@ def open_tenant(
             sleep=sleep or (lambda seconds: _wait(stopping, seconds)),
             stopped=stopping.is_set,
             push_seconds=push_seconds,
-            listings=None
-            if list_seconds is None
-            else Listings(store, clock, seconds=list_seconds, hurried=hurried, over=stopping.is_set),
+            listings=listings,
+            pushes=pushes,
             keep_report=lambda systems: _keep_report(first_run_file(service, config.name), systems),
         )
 
     return Tenant(service, config, store, connected, make_engine(), stopping, make_engine, doors)
+
+
+def _beside(
+    store: Store,
+    clock: Callable[[], datetime],
+    seconds: float | None,
+    hurried: Callable[[], bool],
+    stopping: threading.Event,
+) -> tuple[Pushes | None, Listings | None]:
+    """What goes on beside the cycles of an engine, and how long they wait for it; nothing where every cycle waits for everything."""
+    if seconds is None:
+        return None, None
+
+    pushes = Pushes(seconds=seconds, hurried=hurried, over=stopping.is_set)
+    listings = Listings(
+        store, clock, seconds=seconds, hurried=lambda: hurried() or pushes.any_ended, over=stopping.is_set
+    )
+    return pushes, listings
 
 
 def first_run_file(service: ServiceConfig, tenant: str) -> Path | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from syncd import log
 from syncd.config import ServiceConfig, TenantConfig
-from syncd.dispatch.local import LIST_SECONDS, PUSH_SECONDS
+from syncd.dispatch.local import PUSH_SECONDS, WAIT_SECONDS
 from syncd.dispatch.pace import SharedPace
 from syncd.dispatch.schedule import following
 from syncd.dispatch.tenants import OpenTenants
@@ -173,7 +173,7 @@ class Lanes:
             pool=self._pool,
             pace=self._pace,
             push_seconds=PUSH_SECONDS,
-            list_seconds=LIST_SECONDS,
+            wait_seconds=WAIT_SECONDS,
             hurried=_Asked(lambda: bool(self._desk.due(config.name))),
         )
 

@@ -21,8 +21,8 @@ RESTART_SECONDS: Final = 15.0
 PUSH_SECONDS: Final = 10.0
 """How long a cycle begins writes before the systems that are due have their turn again."""
 
-LIST_SECONDS: Final = 5.0
-"""How long a cycle waits for a system to list its clients before it goes on without it."""
+WAIT_SECONDS: Final = 5.0
+"""How long a cycle waits for systems to list their clients, and again for them to take writes, before it goes on without them."""
 
 _log = log.get("daemon")
 
@@ -101,7 +101,7 @@ class Lane:
             self.config,
             stop=self._stop,
             push_seconds=PUSH_SECONDS,
-            list_seconds=LIST_SECONDS,
+            wait_seconds=WAIT_SECONDS,
             hurried=self._wake.is_set,
         )
         goes_on = False

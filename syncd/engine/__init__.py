@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from syncd import log, spans
@@ -23,13 +24,14 @@ from syncd.engine.decide import Scope
 from syncd.engine.deletes import accept_deletes
 from syncd.engine.first_run import REPORTED, first_run, why_frozen
 from syncd.engine.linking import link_records, settle_proposals
-from syncd.engine.listing import Listing, Listings
+from syncd.engine.listing import Listing, Listings, in_a_thread
 from syncd.engine.operate import Operator
 from syncd.engine.patience import ENDLESS, Patience
-from syncd.engine.pull import new_system, pull, rebasing, verified
-from syncd.engine.push import Lane, Pushed, push, recover
+from syncd.engine.pull import new_system, pull, rebasing
+from syncd.engine.push import Lane, recover
+from syncd.engine.pushing import Pushes, at_once, may_push, push_verified
 from syncd.engine.reconcile import SETTLES_AT, Reconciled, Transactions
-from syncd.engine.reports import CycleReport, PlanReport, Quiet, SystemReport
+from syncd.engine.reports import CycleReport, PlanReport, Pushed, Quiet, SystemReport
 from syncd.engine.settling import settle
 from syncd.engine.systems import System, digest, number_of
 from syncd.errors import ProviderError
@@ -39,7 +41,6 @@ from syncd.store import (
     HoldRow,
     HoldState,
     Store,
-    SystemRow,
     SystemState,
     WalkOutcome,
     WalkRow,
@@ -63,8 +64,8 @@ _log = log.get("engine")
 class Engine:
     """One tenant's loop over facts.
 
-    push_seconds: how long a cycle begins writes; None for as long as it takes; see `syncd.engine.patience`. listings: what lets a cycle go on
-    while a slow system still lists its clients; None: it waits; see `syncd.engine.listing`.
+    push_seconds: how long a cycle begins writes; None for as long as it takes; see `syncd.engine.patience`. listings, pushes: what lets a cycle
+    go on while a slow system still lists its clients, or takes writes; None: it waits; see `syncd.engine.listing`, `syncd.engine.pushing`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Engine:
         keep_report: Callable[[list[dict[str, Any]]], None] = lambda _report: None,
         push_seconds: float | None = None,
         listings: Listings | None = None,
+        pushes: Pushes | None = None,
     ) -> None:
         self.policy = policy
         self.store = store
@@ -92,6 +94,9 @@ class Engine:
         }
         self.push_seconds = push_seconds
         self._listings = listings
+        self._pushes = pushes or Pushes(start=in_a_thread if parallel else at_once)
+        self._put_off: frozenset[str] = frozenset()
+        """Systems whose turn it was to be pulled while their push was under way: pulled before anything else is pushed there."""
         self._keep_report = keep_report
         self._recovered = False
 
@@ -115,6 +120,9 @@ class Engine:
         self, cycle: str, only: Collection[str] | None, choose: Callable[[str], Collection[str]] | None
     ) -> CycleReport:
         requests = {name: system.provider.requests for name, system in self.systems.items()}
+        if choose is not None:
+            self._pushes.join()
+        pushed = self._ended({name: Pushed() for name in self.systems})
         walks = self._pull(cycle, only, self._listings)
         blocked = _blocked(walks)
         self._settle(cycle, walks)
@@ -124,14 +132,19 @@ class Engine:
             total = self._decide(self.store.writing, cycle, walks, blocked)
             told.tell(clients=total.clients, conflicts=total.conflicts, holds=total.holds)
         chosen = frozenset(choose(cycle)) if choose is not None else None
-        pushed = {name: Pushed() for name in self.systems}
+        waits = Patience(self._pushes.seconds if choose is None else None)
         patience = Patience(self.push_seconds)
         for _ in range(ROUNDS_MAX):
-            if self._frozen() or self.stopped() or not self._push(cycle, pushed, patience, chosen):
+            if self._frozen() or self.stopped() or not self._push(cycle, pushed, patience, waits, chosen):
                 break
             total.add(decide_all(self.store.writing, self._scope(cycle, blocked)))
         report = self._end(cycle, walks, pushed, total, requests)
-        return replace(report, unfinished=patience.over, under_way=self._listings.names if self._listings else ())
+        under_way = {*self._pushes.names, *self._put_off, *(self._listings.names if self._listings else ())}
+        return replace(report, unfinished=patience.over, under_way=tuple(sorted(under_way)))
+
+    def rest(self) -> None:
+        """Wait for the writes that are under way, and begin no other: to be called before the store's lock is given back."""
+        self._pushes.rest()
 
     def sync(self, *, until_quiet: bool = False, cycles: int = 10, wait_seconds: float = 5.0) -> list[CycleReport]:
         """One cycle, or cycles until nothing is pending; waits for timers that end within `wait_seconds` in all."""
@@ -182,6 +195,7 @@ class Engine:
 
     def plan(self) -> PlanReport:
         """Pull, decide and show every write that would be made now. Sends nothing and leaves no decision behind."""
+        self._pushes.join()
         self._prepare()
         cycle = self._begin()
         walks = self._pull(cycle)
@@ -258,9 +272,10 @@ class Engine:
         with self.store.reading() as tx:
             last = tx.last_walks()
             rows, moved, now = tx.systems(), rebasing(tx, self.systems), self.clock()
-            asked = {*(self.systems if only is None else only), *moved}
+            busy, turn = self._pushes.busy, {*(self.systems if only is None else only), *moved, *self._put_off}
+            asked, self._put_off = turn - busy, frozenset(turn & busy)
             awaited = {
-                name for name in asked - moved if name in last and rows[name].baseline and _may_push(rows[name], now)
+                name for name in asked - moved if name in last and rows[name].baseline and may_push(rows[name], now)
             }
         due = [system for name, system in self.systems.items() if name in asked or name not in last]
         sweep = number_of(cycle) % SWEEP_EVERY_CYCLES == 0
@@ -295,10 +310,13 @@ class Engine:
         listings.begin(fresh, cycle, sweep=sweep)
         with self.store.reading() as tx:
             now = self.clock()
-            idle = (
-                alone and not fresh and not tx.dirty(1) and not any(tx.waiting(name, now, 1) for name in self.systems)
-            )
-        return {each.system.name: each for each in listings.take([each.name for each in fresh], idle=idle)}
+            rows, busy = tx.systems(), self._pushes.busy
+            able = [name for name in self.systems if name not in busy and may_push(rows[name], now)]
+            idle = alone and not fresh and not tx.dirty(1) and not any(tx.waiting(name, now, 1) for name in able)
+        if idle and not set(listings.names) - busy:
+            self._pushes.idle()
+        taken = listings.take([each.name for each in fresh], idle=idle, later=self._pushes.busy)
+        return {each.system.name: each for each in taken}
 
     def _each(self, task: Callable[[System], Any], systems: Sequence[System]) -> list[Any]:
         """Run a task for each system, side by side unless the engine is told not to."""
@@ -378,40 +396,42 @@ class Engine:
         )
 
     def _lane(self, system: System, cycle: str, patience: Patience = ENDLESS) -> Lane:
-        return Lane(self.store, system, self.policy, cycle, self.clock, patience.over_or(self.stopped))
+        over = patience.over_or(lambda: self._pushes.given_up or self.stopped())
+        return Lane(self.store, system, self.policy, cycle, self.clock, over)
 
-    def _push(self, cycle: str, pushed: dict[str, Pushed], patience: Patience, only: frozenset[str] | None) -> int:
-        """Push every outbox once; returns how many writes were tried."""
+    def _push(
+        self,
+        cycle: str,
+        pushed: dict[str, Pushed],
+        patience: Patience,
+        waits: Patience,
+        only: frozenset[str] | None,
+    ) -> int:
+        """Push every outbox once; returns how many writes were tried. waits: for pushes that go on beside the cycle."""
         if patience.over:
             return 0
         patience.begin()
         before = sum(each.sent + each.failed for each in pushed.values())
+        self._ended(pushed)
         now = self.clock()
         with self.store.reading() as tx:
-            rows, moved = tx.systems(), rebasing(tx, self.systems)
-            free = [name for name in self.systems if name not in moved and not pushed[name].paused]
-            due = [self.systems[name] for name in free if _may_push(rows[name], now) and tx.waiting(name, now, 1)]
-        due = [system for system in due if self._is_verified(system, cycle, pushed[system.name])]
-        for system, result in zip(
-            due, self._each(lambda each: push(replace(self._lane(each, cycle, patience), only=only)), due), strict=True
-        ):
-            total = pushed[system.name]
-            for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):
-                setattr(total, name, getattr(total, name) + getattr(result, name))
-            total.lags.extend(result.lags)
-            total.paused = total.paused or result.paused
+            rows, busy = tx.systems(), rebasing(tx, self.systems) | self._pushes.busy | self._put_off
+            free = [name for name in self.systems if name not in busy and not pushed[name].paused]
+            due = [self.systems[name] for name in free if may_push(rows[name], now) and tx.waiting(name, now, 1)]
+        lanes = [replace(self._lane(each, cycle, patience), only=only) for each in due]
+        for lane in lanes:
+            self._pushes.begin(lane.system.name, partial(push_verified, lane))
+        self._pushes.wait([each.name for each in due], waits)
+        self._ended(pushed)
         with self.store.reading() as tx:
             dirty = bool(tx.dirty(1))
         return dirty or sum(each.sent + each.failed for each in pushed.values()) - before
 
-    def _is_verified(self, system: System, cycle: str, pushed: Pushed) -> bool:
-        """Whether the account behind a system's credentials was verified in this cycle, by its walk or else now."""
-        with self.store.reading() as tx:
-            walk = tx.walk_in(cycle, system.name)
-        if walk is not None and walk.outcome in (WalkOutcome.COMPLETE, WalkOutcome.SUSPICIOUS):
-            return True
-        pushed.paused = not verified(self.store, system, self.clock)
-        return not pushed.paused
+    def _ended(self, pushed: dict[str, Pushed]) -> dict[str, Pushed]:
+        """Count the pushes that have ended beside the cycle."""
+        for name, result in self._pushes.ended().items():
+            pushed[name].add(result)
+        return pushed
 
     def _end(
         self,
@@ -449,11 +469,6 @@ class Engine:
                 tx.put_system(replace(state, learned=dict(system.provider.learned)))
         _log.info("cycle_ended", cycle=cycle, writes=writes, conflicts=total.conflicts, holds=total.holds)
         return report
-
-
-def _may_push(row: SystemRow, now: datetime) -> bool:
-    """Whether a system is neither paused nor has asked to be left alone."""
-    return row.state is not SystemState.PAUSED and (row.paused_until is None or row.paused_until <= now)
 
 
 @contextmanager

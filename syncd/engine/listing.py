@@ -243,25 +243,26 @@ class Listings:
                     start=self._start,
                 )
 
-    def take(self, began: Collection[str], *, idle: bool) -> list[Listing]:
+    def take(self, began: Collection[str], *, idle: bool, later: Collection[str] = ()) -> list[Listing]:
         """Those that are ready, to be taken in now.
 
         began: the systems whose listing began with this cycle; they are waited for as long as patience lasts. idle: there is nothing else to
-        do in this cycle, so that waiting for any listing lasts until there is.
+        do in this cycle, so that waiting for any listing lasts until there is. later: systems whose listing is not taken in now.
         """
         deadline = time.monotonic() + self._seconds
-        while self._under_way and not self._over():
+        asked = {name: each for name, each in self._under_way.items() if name not in later}
+        while asked and not self._over():
             self._told.clear()
-            waiting = [name for name, each in self._under_way.items() if not each.ready]
+            waiting = [name for name, each in asked.items() if not each.ready]
             if idle:
-                over = len(waiting) < len(self._under_way) or self._hurried()
+                over = len(waiting) < len(asked) or self._hurried()
             else:
                 over = not set(waiting) & set(began) or time.monotonic() >= deadline
             if over:
                 break
             self._told.wait(min(LOOK_SECONDS, max(deadline - time.monotonic(), 0.0)) if not idle else LOOK_SECONDS)
-        ready = [each for each in self._under_way.values() if each.ready and not self._over()]
-        for name in sorted(set(began) & self._under_way.keys() - {each.system.name for each in ready}):
+        ready = [each for each in asked.values() if each.ready and not self._over()]
+        for name in sorted(set(began) & asked.keys() - {each.system.name for each in ready}):
             _log.info("list_not_waited_for", system=name)
         return [self.pop(each.system.name) for each in ready]
 

@@ -31,6 +31,13 @@ class Patience:
         """Whether no other write is to begin in this cycle."""
         return self.seconds is not None and self._began is not None and self.clock() - self._began >= self.seconds
 
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until it is over; None: it never is."""
+        if self.seconds is None or self._began is None:
+            return self.seconds
+        return max(self.seconds - (self.clock() - self._began), 0.0)
+
     def over_or(self, stopped: Callable[[], bool]) -> Callable[[], bool]:
         """Whether it is over or something else says so."""
         return lambda: self.over or stopped()

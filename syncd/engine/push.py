@@ -13,7 +13,7 @@ What happens to a write, by what its system does:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from syncd.engine import children, merging, trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
 from syncd.engine.observe import SENT, created_memory, is_too_new, mark_missing, observe, sent_memory, written_memory
 from syncd.engine.pull import new_system
+from syncd.engine.reports import Pushed
 from syncd.engine.systems import digest, whole_groups
 from syncd.engine.uniting import merge_records
 from syncd.errors import (
@@ -79,28 +80,6 @@ ATTEMPTS_MAX = 20
 """Attempts after which a write that nobody refused, but that never came through, is parked."""
 
 _log = log.get("push")
-
-
-@dataclass(slots=True)
-class Pushed:
-    """What one push of a system's outbox came to, in writes."""
-
-    created: int = 0
-    updated: int = 0
-    archived: int = 0
-    deleted: int = 0
-    merged: int = 0
-    failed: int = 0
-    sent: int = 0
-    paused: bool = False
-    touched: set[str] = field(default_factory=set)
-    lags: list[float] = field(default_factory=list)
-    """Seconds from the decision to the effect that was seen, of each write."""
-
-    @property
-    def done(self) -> int:
-        """Writes whose effect was seen."""
-        return self.created + self.updated + self.archived + self.deleted + self.merged
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,35 @@ from typing import Any
 from syncd.store import ConflictRow, HoldRow, WriteRow
 
 
+@dataclass(slots=True)
+class Pushed:
+    """What one push of a system's outbox came to, in writes."""
+
+    created: int = 0
+    updated: int = 0
+    archived: int = 0
+    deleted: int = 0
+    merged: int = 0
+    failed: int = 0
+    sent: int = 0
+    paused: bool = False
+    touched: set[str] = field(default_factory=set)
+    lags: list[float] = field(default_factory=list)
+    """Seconds from the decision to the effect that was seen, of each write."""
+
+    @property
+    def done(self) -> int:
+        """Writes whose effect was seen."""
+        return self.created + self.updated + self.archived + self.deleted + self.merged
+
+    def add(self, other: Pushed) -> None:
+        """Count what another push of the same system came to."""
+        for name in ("created", "updated", "archived", "deleted", "merged", "failed", "sent"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.lags.extend(other.lags)
+        self.paused = self.paused or other.paused
+
+
 @dataclass(frozen=True, slots=True)
 class SystemReport:
     """What one cycle did in one system. walk: its outcome. requests: HTTP requests made.
@@ -39,7 +68,7 @@ class SystemReport:
 class CycleReport:
     """What one cycle did. conflicts: rows logged. holds: holds opened. unfinished: its time to push was over before the outbox was empty.
 
-    under_way: the systems whose listing was not waited for; the next cycle, which is to follow at once, waits for them.
+    under_way: the systems whose listing or push was not waited for; the next cycle, which is to follow at once, waits for them.
     """
 
     cycle: str

@@ -49,6 +49,7 @@ EVENTS: Final[dict[str, str]] = {
     "brake_set": "More records than allowed would have changed in one way; the whole set is held.",
     # Writes and connections.
     "write_sending": "A write is sent now; its intent was stored before.",
+    "push_not_waited_for": "A system takes long for its writes; the others went on, and the cycle that follows counts what it did.",
     "write_done": "A write was sent and its result was seen.",
     "write_failed": "A write failed; `state` tells what becomes of it: tried again (waiting), looked for (in_doubt), a person's turn (parked), given up (dropped).",
     "write_parked": "A system refused a write; it waits for a person.",

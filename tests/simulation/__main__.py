@@ -1,6 +1,6 @@
 """Run many seeds: `python -m tests.simulation SEEDS [START [JOBS]]`; `--store sqlite`: on the real store, `--workers 3`: as in a cluster.
 
-`--late`: with slow systems. Every failure prints its seed; `python -m tests.simulation show SEED [--workers N] [--joins] [--late]` its plan and its timeline.
+`--late`, `--slow`: with systems that take long to list, or to write. Every failure prints its seed; `python -m tests.simulation show SEED [--workers N] [--joins] [--late] [--slow]` its plan and its timeline.
 """
 
 from __future__ import annotations
@@ -26,10 +26,16 @@ def silence() -> None:
 
 
 def one(
-    seed: int, store: str = "ledger", workers: int = 1, joins: bool | None = None, *, late: bool = False
+    seed: int,
+    store: str = "ledger",
+    workers: int = 1,
+    joins: bool | None = None,
+    *,
+    late: bool = False,
+    slow: bool = False,
 ) -> tuple[int, str | None, Counter[str]]:
     """Live one seed: what was violated, if anything, and some figures."""
-    life = Life(make_plan(seed, joins=joins), store=store, workers=workers, late=late)
+    life = Life(make_plan(seed, joins=joins), store=store, workers=workers, late=late, slow=slow)
     found: str | None = None
     try:
         life.run()
@@ -53,9 +59,9 @@ def one(
     return seed, found, figures
 
 
-def timeline(seed: int, workers: int = 1, joins: bool | None = None, *, late: bool = False) -> str:
+def timeline(seed: int, workers: int = 1, joins: bool | None = None, *, late: bool = False, slow: bool = False) -> str:
     """The plan of a seed and everything that happened."""
-    life = Life(make_plan(seed, joins=joins), workers=workers, late=late)
+    life = Life(make_plan(seed, joins=joins), workers=workers, late=late, slow=slow)
     try:
         life.run()
     except Exception as error:  # noqa: BLE001
@@ -105,8 +111,9 @@ def show(arguments: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--joins", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--late", action="store_true")
+    parser.add_argument("--slow", action="store_true")
     asked = parser.parse_args(arguments)
-    sys.stdout.write(timeline(asked.seed, asked.workers, asked.joins, late=asked.late) + "\n")
+    sys.stdout.write(timeline(asked.seed, asked.workers, asked.joins, late=asked.late, slow=asked.slow) + "\n")
     return 0
 
 
@@ -126,13 +133,16 @@ def main(arguments: list[str]) -> int:
         "--joins", help="people say who is one client in each life, or in none; else in every third", **joins
     )
     parser.add_argument("--late", action="store_true", help="lists are taken in some cycles after they were read")
+    parser.add_argument("--slow", action="store_true", help="writes take several cycles")
     parser.add_argument("--until-failure", action="store_true", help="stop at the first violation")
     asked = parser.parse_args(arguments)
     jobs = asked.jobs or os.cpu_count() or 1
     began = time.monotonic()
     figures: Counter[str] = Counter()
     failed: list[int] = []
-    live = functools.partial(one, store=asked.store, workers=asked.workers, joins=asked.joins, late=asked.late)
+    live = functools.partial(
+        one, store=asked.store, workers=asked.workers, joins=asked.joins, late=asked.late, slow=asked.slow
+    )
     with multiprocessing.Pool(jobs, initializer=silence) as pool:
         for seed, found, counted in pool.imap_unordered(live, range(asked.start, asked.start + asked.seeds), 4):
             figures += counted
@@ -144,7 +154,7 @@ def main(arguments: list[str]) -> int:
                     break
     seconds = time.monotonic() - began
     if failed and os.environ.get("TIMELINE"):
-        sys.stdout.write(timeline(min(failed), asked.workers, asked.joins, late=asked.late) + "\n")
+        sys.stdout.write(timeline(min(failed), asked.workers, asked.joins, late=asked.late, slow=asked.slow) + "\n")
     rate = figures["seeds"] / seconds / jobs
     sys.stdout.write(f"{dict(figures)} failed={len(failed)} {seconds:.0f} s {rate:.1f} seeds/s/core\n")
     return 1 if failed else 0

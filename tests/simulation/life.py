@@ -32,7 +32,7 @@ from syncd.providers import Settings
 from syncd.providers.memory import Call, Snapshot, World, forget, world
 from syncd.store import HoldKind, HoldState, LinkState, WriteState, open_store
 from tests.simulation.joining import Joiner
-from tests.simulation.late import LateListings
+from tests.simulation.late import Beside, LateListings, LatePushes
 from tests.simulation.ledger import Disk, LedgerStore
 from tests.simulation.operator import Person
 from tests.simulation.oracle import Facts, Oracle, Violation
@@ -77,7 +77,7 @@ class Life:
 
     crash_at: the number of the point at which syncd dies, whatever else the plan says. workers: how many processes share the tenant;
     more than one take turns as those of a cluster do, each cycle is the work of any of them, for the systems that are due. late: lists are
-    taken in later than they were read, as those of slow systems; one worker only.
+    taken in later than they were read, as those of slow systems; slow: writes take several cycles; both with one worker only.
     """
 
     def __init__(
@@ -88,10 +88,13 @@ class Life:
         crash_at: int | None = None,
         workers: int = 1,
         late: bool = False,
+        slow: bool = False,
     ) -> None:
         self.plan = plan
         self.workers = workers
         self._late_lists = late and workers == 1
+        self._slow_writes = slow and workers == 1
+        self._beside = Beside()
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.points = 0
         self.calls = 0
@@ -106,7 +109,7 @@ class Life:
         self._processes: dict[int, Process] = {}
         self._at_work = 0
         self.engine: Engine | None = None
-        chances = ("edits", "faults", "crash", "users", "operator", "workers", "listings")
+        chances = ("edits", "faults", "crash", "users", "operator", "workers", "listings", "pushes")
         self._rng = {name: Random(f"{name} {plan.seed}") for name in chances}  # noqa: S311
         self._crash_at = crash_at
         self._crashes_left = plan.crashes if crash_at is None else 1
@@ -131,6 +134,7 @@ class Life:
                 on_delete={each.name: each.on_delete for each in policy.systems},
             )
         )
+        self.oracle.at_work = lambda: self._beside.at_work
         self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read, self.oracle.unanswered)
         self.users = Users(self.worlds, self.oracle, Typist(self._rng["users"]), plan, self.tell)
         self.person = Person(self, self._rng["operator"])
@@ -220,7 +224,9 @@ class Life:
         return each.profile.told_total or not lie.drop
 
     def _swap(self, name: str, each: World) -> None:
-        """The credentials suddenly belong to another account."""
+        """The credentials suddenly belong to another account, but not between the look at the account and a write."""
+        if self._beside.pushes(name):
+            return
         if each.account == each.name and name not in self._snapshots and self._pinned(name):
             self.tell(f"the credentials of {name} belong to a stranger")
             each.account = "stranger"
@@ -389,6 +395,7 @@ class Life:
             if self._late_lists
             else None
         )
+        pushes = LatePushes(self._beside, self._rng["pushes"], lambda: self.troubled) if self._slow_writes else None
         return Engine(
             self.plan.policy,
             process.store,
@@ -397,6 +404,7 @@ class Life:
             sleep=self.wait,
             parallel=False,
             listings=listings,
+            pushes=pushes,
         )
 
     def open(self) -> Any:
@@ -421,6 +429,7 @@ class Life:
     def _die(self) -> None:
         self.crashes += 1
         self.oracle.crashed()
+        self._beside.die()
         self.tell("-- syncd died and starts again")
         if self.workers == 1:
             self._stack.close()
@@ -431,6 +440,7 @@ class Life:
             self._crash_at = self.points + self._rng["crash"].randint(1, 120)
 
     def _end(self) -> None:
+        self._beside.die()
         self._stack.close()
         for each in self.worlds.values():
             forget(each.name)
@@ -497,6 +507,7 @@ class Life:
             else:
                 self.oracle.stale_since.pop(name, None)
         self._pass_time()
+        self._side_step()
         self._point(f"before {call.action} {name}/{call.external_id}")
         self.joiner.redirect(name, call)
         if not self.troubled:
@@ -507,6 +518,18 @@ class Life:
         if call.commit is not None and self.plan.has("edits_during") and self._rng["edits"].random() < 0.1:  # noqa: PLR2004
             self.users.act(name, call.external_id)
         self._fail_before(name, call)
+
+    def _side_step(self) -> None:
+        """Here a push that takes long may pause, or go on while a list is read."""
+        if not self._slow_writes or not self.troubled:
+            return
+        rng = self._rng["pushes"]
+        if self._beside.at_work:
+            if rng.random() < 0.4:  # noqa: PLR2004
+                self.tell("   pauses")
+                self._beside.pause()
+        elif (waiting := self._beside.waiting()) and rng.random() < 0.15:  # noqa: PLR2004
+            self._beside.step(rng.choice(waiting))
 
     def _fail_before(self, name: str, call: Call) -> None:
         rng = self._rng["faults"]
@@ -560,6 +583,7 @@ class Life:
             and self._rng["crash"].random() < self._dies_after_create
         ):
             self._crash_at = self.points + 1
+        self._side_step()
         self._point(f"after {call.action} {name}/{call.external_id}")
         if not self.troubled:
             return

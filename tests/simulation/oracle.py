@@ -13,7 +13,7 @@ A sight that syncd could not know of (its own write took effect, and the answer 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,7 +91,9 @@ class Oracle:
         self.shown: dict[Place, int | None] = {}
         self.first_known: dict[tuple[str, str], int] = {}
         self.known: dict[Place, int | None] = {}
-        self.sighted: list[tuple[Place, int | None]] = []
+        self.at_work: Callable[[], int] = lambda: 0
+        """Who of those that go on side by side is at work: what each of them sees counts when it has committed."""
+        self._sighted: dict[int, list[tuple[Place, int | None]]] = defaultdict(list)
         self.created: dict[tuple[int, str], list[str]] = defaultdict(list)
         self.typed_records: set[tuple[str, str]] = set()
         self.removed: dict[tuple[str, str], int] = {}
@@ -104,7 +106,7 @@ class Oracle:
         self.dropped: set[tuple[str, str]] = set()
         self.lived_with: set[tuple[int, str, str]] = set()
         self.paged: list[tuple[Place, int | None]] = []
-        self.handed: list[tuple[Place, int | None]] = []
+        self._handed: dict[int, list[tuple[Place, int | None]]] = defaultdict(list)
         self.joined: set[int] = set()
         self.torn: set[int] = set()
         """Clients of whom people said that some of their records are somebody else: they may have more than one record in a system."""
@@ -131,6 +133,16 @@ class Oracle:
         self.read_edits: set[int | None] = set()
         self.listed_in: dict[str, int | None] | None = None
         """System -> the cycle in which the list began that this cycle took in, None where it stood still. None: all lists begin with it."""
+
+    @property
+    def sighted(self) -> list[tuple[Place, int | None]]:
+        """What the answer to the last write showed."""
+        return self._sighted[self.at_work()]
+
+    @property
+    def handed(self) -> list[tuple[Place, int | None]]:
+        """What readings showed since the last commit."""
+        return self._handed[self.at_work()]
 
     # -- who may be one client -------------------------------------------------------------------------------------
 
@@ -267,7 +279,7 @@ class Oracle:
 
     def failed(self, system: str) -> None:
         """A reading failed: what else was handed out for the same page is not taken in."""
-        self.handed = [each for each in self.handed if each[0][0] != system]
+        self.handed[:] = [each for each in self.handed if each[0][0] != system]
 
     def unanswered(self) -> None:
         """The answer to the last write was lost."""
@@ -275,8 +287,8 @@ class Oracle:
 
     def crashed(self) -> None:
         """What was read and not decided about is forgotten."""
-        self.sighted.clear()
-        self.handed.clear()
+        self._sighted.clear()
+        self._handed.clear()
         self.paged.clear()
 
     def ended(self, linked: Collection[tuple[str, str]]) -> None:

@@ -57,6 +57,13 @@ def test_a_life_of_merges_and_slow_systems_keeps_every_promise(seed: int) -> Non
     assert violation is None, f"{violation}\n{timeline(seed, joins=True, late=True)[-6000:]}"
 
 
+@pytest.mark.parametrize("seed", range(301, 321))
+def test_a_life_of_slow_writes_keeps_every_promise(seed: int) -> None:
+    """Writes take several cycles, in which people type, other systems write and syncd dies: the same promises."""
+    _, violation, _ = one(seed, slow=True)
+    assert violation is None, f"{violation}\n{timeline(seed, slow=True)[-6000:]}"
+
+
 KEPT = (
     2431,
     520360,

@@ -177,6 +177,29 @@ def test_a_slow_list_holds_up_no_other_system(make: Make) -> None:
     assert judge(place) == []
 
 
+def test_a_slow_write_holds_up_no_other_system(make: Make) -> None:
+    """While one system takes 25 seconds for each call of a write, edits travel between the others; its own come in the end, once each."""
+    port = free_port()
+    place = make(clients=3, service={"web": {"listen": f"127.0.0.1:{port}"}}, poll="500ms")
+    place.sync()
+    first, second = (str(raw["id"]) for raw in place.records("books")[:2])
+    with running(place, port) as child:
+        until(lambda: answers(port), "ready")
+        place.sandbox.fault("stall", provider="lsp_expert", path="^/clients/.+", seconds=25, times=0)
+        place.edit("books", first, {"city": "Quimper"})
+        until(lambda: any(line["event"] == "push_not_waited_for" for line in lines(child)), "the cycle goes on", 20)
+        until(lambda: "Quimper" in json.dumps(place.records("erp")), "the edit arrives", 20)
+        place.edit("books", second, {"city": "Roscoff"})
+        took = until(lambda: "Roscoff" in json.dumps(place.records("erp")), "the next edit arrives", 20)
+        assert took < 10  # a write of the slow system takes more than a minute
+        assert "Roscoff" not in json.dumps(place.records("lsp"))
+        place.sandbox.clear_faults()
+        until(lambda: "Roscoff" in json.dumps(place.records("lsp")), "its own arrive, too", 60)
+        assert not any(line["event"] == "crashed" for line in lines(child))
+    assert place.sync()["quiescent"]
+    assert judge(place) == []
+
+
 def test_files_that_are_swapped_are_followed(make: Make) -> None:
     """A config folder behind a symbolic link, as Kubernetes mounts one, is read again when the link is turned; a broken one stops nothing."""
     port = free_port()
