@@ -113,12 +113,16 @@ def recover(store: Store, now: datetime, create_settle_seconds: float) -> int:
     return len(dying)
 
 
-def _note_unanswered(tx: Tx, row: WriteRow) -> None:
-    """Keep in mind what a write had told that may have taken effect: where the record shows it, it is nobody's edit."""
+def _note_unanswered(tx: Tx, row: WriteRow, golden: Fields | None = None) -> None:
+    """Keep in mind what a write had told that may have taken effect: where the record shows it, it is nobody's edit.
+
+    golden: what it was when the write was sent; where that is not known any more, a part that was not sent is as its record showed it.
+    """
     client, record = tx.client(row.client), tx.records(row.system, [row.external_id or ""]).get(row.external_id or "")
     if client is None or record is None or row.action is Action.DELETE:
         return
-    told = _told({**client.fields, **row.fields}, row)
+    known = golden if golden is not None else {**client.fields, **record.fields}
+    told = _told({**known, **row.fields}, row)
     tx.put_records([replace(record, memory=sent_memory(record.memory, told, answered=False))])
 
 
@@ -173,7 +177,7 @@ def _push_one(lane: Lane, waiting: WriteRow, pushed: Pushed) -> None:
                 _change(lane, row, golden.fields, pushed)
         except ProviderError as error:
             told.tell(code=error.code)
-            _failed(lane, row, error, pushed)
+            _failed(lane, row, golden.fields, error, pushed)
     if pushed.done > done:
         pushed.lags.append(max((lane.clock() - row.since).total_seconds(), 0.0))
 
@@ -364,7 +368,7 @@ def _deleted(tx: Tx, lane: Lane, row: WriteRow, external_id: str) -> None:
     tx.mark_dirty([row.client])
 
 
-def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> None:
+def _failed(lane: Lane, row: WriteRow, golden: Fields, error: ProviderError, pushed: Pushed) -> None:
     """Errors by what happens next (see the header of `syncd.errors`)."""
     now = lane.clock()
     said = {"code": error.code, "message": error.words or str(error), "next": error.next_step}
@@ -398,7 +402,7 @@ def _failed(lane: Lane, row: WriteRow, error: ProviderError, pushed: Pushed) -> 
             case _:
                 changed = _later(row, said, now)
         if isinstance(error, UnknownOutcome):
-            _note_unanswered(tx, row)
+            _note_unanswered(tx, row, golden)
         tx.put_writes([changed])
         tx.mark_dirty([row.client])
     pushed.failed += 1

@@ -210,3 +210,28 @@ def test_a_fault_of_a_push_ends_a_cycle(tmp_path: Path) -> None:
     rig.worlds["b"].before.clear()
     rig.settle()
     assert cities(rig, "1") == ["Lyon"] * 3
+
+
+def test_a_late_echo_is_known_although_golden_moved_on(tmp_path: Path) -> None:
+    """A slow change of part of an address whose answer is lost, while another address came from elsewhere: what it left is nobody's edit."""
+    rig, slow = agreed(tmp_path), Slow("update")
+
+    def lost(call: Call) -> None:
+        if call.action == "update":
+            message = "b: no answer"
+            raise UnknownOutcome(message)
+
+    with service(rig) as engine:
+        rig.worlds["b"].after.extend((slow, lost))
+        rig.worlds["a"].edit("1", city="Lyon", address_line1="1 rue Haute")
+        assert "b" in cycle(rig, engine, "a", "c").under_way
+        rig.worlds["c"].edit("1", city="Nice", address_line1="2 rue Basse", region="Sud")
+        cycle(rig, engine, "a", "c")
+        slow.let_go.set()
+        while cycle(rig, engine).under_way:
+            pass
+        rig.worlds["b"].after.clear()
+    rig.wait(3600)
+    rig.settle()
+    assert cities(rig, "1") == ["Nice"] * 3
+    assert rig.conflicts() == []
