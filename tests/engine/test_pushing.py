@@ -34,7 +34,7 @@ class Slow:
 
 
 @contextmanager
-def service(rig: Rig, *, seconds: float = 0.3) -> Iterator[Engine]:
+def service(rig: Rig, *, seconds: float = 2.0) -> Iterator[Engine]:
     """An engine as the service has it."""
     with rig.engine() as engine:
         pushes = Pushes(seconds=seconds)
