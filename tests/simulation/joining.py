@@ -518,7 +518,7 @@ class Joiner:
         oracle, number = self.life.oracle, self.life.cycle_number
         if self._crashes != self.life.crashes:
             return
-        whole = all(each.walk == "complete" and not each.failed for each in report.systems)
+        whole = not report.under_way and all(each.walk == "complete" and not each.failed for each in report.systems)
         if oracle.listed_in is None:
             if whole and not oracle.stale_since:
                 self._listed = dict.fromkeys(self._listed, number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from syncd.core.model import UNKNOWN, Fields, Raw, Value, kind_of
@@ -146,6 +147,16 @@ class Line(Memory):
         self.listing: Listing | None = None
         self.ignore_next_write = False
         self.made_of_last_fetch = 0
+
+    @cached_property
+    def fields(self) -> Mapping[str, FieldSpec]:
+        """As ever; asked for so often that it is remembered, for no profile changes in a life."""
+        return super().fields
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """As ever; remembered, too."""
+        return super().capabilities
 
     def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every record, page by page, as the listing lies."""
