@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from syncd import log
 from syncd.engine.listing import LOOK_SECONDS, Start, in_a_thread
@@ -21,6 +21,9 @@ from syncd.store import SystemRow, SystemState, WalkOutcome
 
 if TYPE_CHECKING:
     from syncd.engine.patience import Patience
+
+LEAST_SECONDS: Final = 0.5
+"""How long those that begin late in a cycle are waited for, so that quick ones are not left behind for the slow ones before them."""
 
 _log = log.get("push")
 
@@ -77,11 +80,11 @@ class Pushes:
         self._start(run, f"push-{name}")
 
     def wait(self, began: Collection[str], patience: Patience) -> None:
-        """Wait for pushes that began in this cycle, as long as patience lasts."""
+        """Wait for pushes that began in this cycle, as long as patience lasts; for a moment in any case."""
         mine = {name: self._under_way[name] for name in began}
         if mine:
             patience.begin()
-        wait(mine.values(), timeout=patience.remaining)
+        wait(mine.values(), timeout=None if (left := patience.remaining) is None else max(left, LEAST_SECONDS))
         for name in sorted(name for name, each in mine.items() if not each.done()):
             _log.info("push_not_waited_for", system=name)
 
@@ -104,6 +107,7 @@ class Pushes:
         """Wait for every push to end: the writes under way get their answers, and no other begins."""
         self.given_up = True
         self.join()
+        self.given_up = False
 
 
 def push_verified(lane: Lane) -> Pushed:
