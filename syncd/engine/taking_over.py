@@ -41,6 +41,9 @@ CANDIDATES_MAX = 10
 WALKS_BACK = 3
 """Walks looked back over for what a record took over before another one was archived."""
 
+THERE = frozenset({RecordState.PRESENT, RecordState.QUARANTINED})
+"""A record may have taken another one's place although it cannot be read for now."""
+
 VANISHED = "vanished"
 RETIRED = "retired"
 """What an item of a proposal says of the record that does not stand for its client any more: it is gone, or it is kept, archived."""
@@ -60,13 +63,14 @@ class Taker:
 def find_taker(tx: Tx, row: RecordRow, link: LinkRow, scope: Scope) -> Taker | None:
     """The record that took the place of a vanished one, None where there is none: then it was deleted."""
     told = row.memory.get(MOVED_TO)
-    if isinstance(told, str) and (found := _present(tx, row.system, told)) is not None:
+    found = tx.records(row.system, [told]).get(told) if isinstance(told, str) else None
+    if found is not None and found.state in THERE:
         owner = tx.link(row.system, found.external_id)
         return Taker(owner.client if owner is not None else None, found.external_id, told=True)
     [bundle] = tx.bundles([link.client])
     for other, record in bundle.sides:
         same = other.system == row.system and other.external_id != row.external_id and other.state is LinkState.LINKED
-        if same and record is not None and record.state is RecordState.PRESENT:
+        if same and record is not None and record.state in THERE:
             return Taker(link.client, other.external_id)
     return _absorber(tx, row, bundle, scope, row.seen_at)
 

@@ -108,6 +108,28 @@ def test_what_the_system_itself_says_is_believed(tmp_path: Path) -> None:
     assert_complete(rig)
 
 
+def test_what_the_system_says_is_believed_of_a_record_that_cannot_be_read(tmp_path: Path) -> None:
+    """An old id that leads to a record which cannot be read for now is a merge all the same, and archives nobody."""
+    rig = typed_twice(tmp_path)
+
+    def redirect(call: Call) -> None:
+        if call.action == "fetch" and call.external_id == "2":
+            raise Gone("a: moved", external_id="2", moved_to="1", status=301)
+
+    rig.worlds["a"].remove("2")
+    rig.worlds["a"].before.append(redirect)
+    rig.worlds["a"].edit("1", x_note="\x00")
+    for _ in range(4):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert hold.kind is HoldKind.MERGE
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 3
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert (rig.clients()[0].state, rig.clients()[1].merged_into) == (ClientState.ACTIVE, "c1")
+    assert_complete(rig)
+
+
 def twins(folder: Path, number: int, **options: Any) -> Rig:
     """So many clients that are twice in one system, with the same VAT number."""
     rig = make_rig(folder, ("a", "b"), **options)
