@@ -123,7 +123,12 @@ def test_it_ends_in_time_although_systems_drip(make: Make) -> None:
         place.sandbox.fault("drip", provider="flowtly", method="GET", seconds=25, times=0)
         place.sandbox.fault("stall", provider="lsp_expert", path="^/clients/.+", seconds=25, times=0)
         place.edit("books", first, {"city": "Quimper" if second else "Roscoff"})
-        until(lambda child=child: any(line["event"] == "write_sending" for line in lines(child)), "a write")
+        until(
+            lambda child=child: any(
+                (each["event"], each.get("system")) == ("write_sending", "lsp") for each in lines(child)
+            ),
+            "a write of the slow system",
+        )
         time.sleep(0.5)
         began = time.monotonic()
         child.signal(signal.SIGTERM)
