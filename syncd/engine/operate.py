@@ -360,12 +360,16 @@ class Operator:
 
 
 def _as_seen(bundle: Bundle, unit: str, told: Sequence[Value]) -> list[LinkRow]:
-    """The links, with what the systems show of a unit at this moment accounted for, but for edits that nobody has decided or seen."""
+    """The links, with what the systems show of a unit at this moment accounted for, but for edits that nobody has decided or seen.
+
+    What is typed into a record that stands apart is decided by nobody, and heard once its merge is taken back.
+    """
     links = []
     for link, record in bundle.sides:
         shown = unit_value(record.fields, unit) if record is not None else UNKNOWN
         base = link.bases.get(unit, Base())
-        fresh = bundle.client.dirty and shown != base.seen and shown not in told
+        undecided = bundle.client.dirty or link.state is LinkState.APART
+        fresh = undecided and shown != base.seen and shown not in told
         if shown is not UNKNOWN and not fresh:
             base = replace(base, seen=shown, agreed=UNKNOWN, writes=())
             links.append(replace(link, bases={**link.bases, unit: base}))

@@ -188,6 +188,28 @@ def test_what_a_person_said_about_a_merged_client_outranks_systems_after_the_mer
     assert writes(rig.cycle()) == 0
 
 
+def test_what_was_typed_into_a_record_that_stands_apart_is_not_decided_with_the_others(tmp_path: Path) -> None:
+    """What a person says about two that are one leaves what was typed meanwhile into the record of one of them, which nobody was shown."""
+    rig = two_clients(tmp_path)
+    theirs = record_of(rig, "c2", "b")
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert links(rig)["b", theirs].state is LinkState.APART
+    rig.worlds["b"].edit(theirs, email="office@durand.example")
+    rig.settle()
+    email = next(row for row in rig.conflicts() if row.unit == "email")
+    rig.operate().resolve(email.conflict, take="golden")
+    rig.settle()
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields["email"] for row in rig.clients()] == ["hello@acme.example", "office@durand.example"]
+    assert {world.record(record_of(rig, "c2", key))["email"] for key, world in rig.worlds.items()} == {
+        "office@durand.example"
+    }
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
 def test_what_was_typed_before_a_merge_is_heard_where_its_record_is_left_standing(tmp_path: Path) -> None:
     """A record that nothing is written to stands apart only once it was read after the merge, so that an edit of just before is not lost."""
     rig = make_rig(tmp_path, ("a", "b"))
