@@ -207,10 +207,14 @@ class Joiner:
         life, world = self.life, self.life.worlds[lost[0]]
         before = world.record(lost[1])
         told = [(*lost, unit) for unit in ("name", "email")]
-        if before.get("email") is None or any(
-            life.oracle.known.get(each) != life.oracle.shown.get(each) for each in told
+        mirrored = self._read("records", lost[0], [lost[1]]).get(lost[1])
+        if (
+            before.get("email") is None
+            or any(life.oracle.known.get(each) != life.oracle.shown.get(each) for each in told)
+            or mirrored is None
+            or mirrored.raw.get("email") != world.profile.form("email", before["email"])
         ):
-            return  # nobody could tell that it is the same one
+            return  # nobody could tell that it is the same one; what syncd only tried to read by id it did not take in
         self._remove(lost)
         new = world.add(**{key: value for key, value in before.items() if key != "id"})
         life.tell(f"{lost[0]}: {lost[1]} has the id {new} from now on")
