@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from syncd.core.model import ADDRESS_CORE, UNKNOWN, Rule, unit_value
 from syncd.errors import Gone
 from syncd.store import (
+    ClientState,
     ConflictKind,
     ConflictStatus,
     HoldKind,
@@ -600,7 +601,7 @@ class Judge:
             return True
         if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
             return True
-        if edit.client in oracle.torn and self._is_anothers(edit):
+        if edit.client in oracle.torn and (self._is_anothers(edit) or self._stays_at_its_source(edit)):
             return True  # when they were parted it went with the one for whom it was typed, and there it is judged
         link = self.links.get(ref)
         if edit.number in oracle.unheard and link is not None and link.state is LinkState.APART:
@@ -639,6 +640,15 @@ class Judge:
         """Whether it is no typing: a record got another id while it showed what was typed for another true client."""
         source = self.oracle.carried.get(edit.number)
         return source is not None and self.oracle.edits[source].client != edit.client
+
+    def _stays_at_its_source(self, edit: Edit) -> bool:
+        """Whether it is no typing: a record got another id while it showed what was typed into a record of a client that holds it still."""
+        source = self.oracle.carried.get(edit.number)
+        if source is None:
+            return False
+        typed = self.oracle.edits[source]
+        holding = [each for each in self._identifiers(typed) if self.clients[each].state is ClientState.ACTIVE]
+        return any(self._is(typed, self._value(each, typed.unit)) for each in holding)
 
     def _stands_beside(self, ref: tuple[str, str]) -> bool:
         """Whether a client has another record in the same system."""

@@ -108,7 +108,17 @@ class Person:
         client = self.whose(str(item["client"]))
         if client is not None:
             unit = str(item["field"])
-            self._decide(client, str(item["client"]), unit)
+            self._decide(client, str(item["client"]), unit, self._in_hold(client, row))
+
+    def _in_hold(self, client: int, row: Any) -> set[int]:
+        """The edits whose values a hold about one field shows: who decides about it knows them, whatever the lists said meanwhile."""
+        oracle, unit = self.life.oracle, str(row.items[0]["field"])
+        shown = [(item["system"], item.get("external_id"), _as_typed(unit, item["value"])) for item in row.items]
+        return {
+            edit.number
+            for edit in oracle.cell(oracle.kin(client), unit)
+            if (edit.system, edit.external_id, plain(unit, edit.value)) in shown
+        }
 
     def _note_refused(self, row: Any) -> None:
         """An edit that a person refused is not to be looked for; and the record is as the person wants it."""
@@ -151,10 +161,7 @@ class Person:
     def _shown(self, identifier: str, unit: str) -> Any:
         golden = self._read("client", identifier)
         value = unit_value(golden.fields, unit)
-        shown = None if value is UNKNOWN else value
-        if unit == "name" and isinstance(shown, dict):
-            shown = shown.get("name")
-        return plain(unit, shown)
+        return _as_typed(unit, None if value is UNKNOWN else value)
 
     def _golden_edits(self, client: int, identifier: str, unit: str) -> set[int]:
         """The edits that golden may be: the person looks at it."""
@@ -186,3 +193,8 @@ class Person:
         client = self.whose(row.client)
         if client is not None:
             self.life.oracle.dropped.add((str(client), row.system))
+
+
+def _as_typed(unit: str, value: Any) -> Any:
+    """A value of syncd as people type it."""
+    return plain(unit, value.get("name") if unit == "name" and isinstance(value, dict) else value)
