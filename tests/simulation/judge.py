@@ -171,7 +171,10 @@ class Judge:
             for name, world in self.worlds.items():
                 standing = self.standings.get((identifier, name))
                 waits = standing is not None and standing.state in (StandingState.FAILING, StandingState.HELD)
-                there = [ref for ref, link in mine if ref[0] == name and link.state is LinkState.LINKED]
+                ids = set(world.ids())  # one that vanished is judged with the tombstones: it may wait for a brake
+                there = [
+                    ref for ref, link in mine if ref[0] == name and link.state is LinkState.LINKED and ref[1] in ids
+                ]
                 if len(there) > 1 and not waits and not self._held_units(identifier):
                     self._fail(f"{identifier} was merged, and has {there} in {name}: {standing}")
                 able = world.profile.capabilities.archive and policy.system(name).mode.updates
