@@ -185,10 +185,14 @@ def in_question(holds: Iterable[HoldRow]) -> Barred:
 
 
 def _ask_anew(tx: Tx, clients: set[str], scope: Scope) -> None:
-    """An open proposal about just these two is overtaken: it does not know that one of the records is gone."""
+    """An open proposal about just these two is overtaken: it does not know that one of the records is gone.
+
+    An archive that was not heard because of it is decided now: whose other record has gone does not stand behind that any more.
+    """
     for hold in tx.holds(HoldState.OPEN):
         if hold.kind in (HoldKind.LINK, HoldKind.MERGE) and {item.get("client") for item in hold.items} == clients:
             tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="asked about anew"))
+            tx.mark_dirty([str(item["client"]) for item in hold.items if item.get(RETIRED)])
 
 
 def _stand_apart(tx: Tx, row: RecordRow, link: LinkRow, taker: Taker, scope: Scope) -> None:

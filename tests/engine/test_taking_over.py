@@ -350,6 +350,28 @@ def test_refused_the_archive_is_one(tmp_path: Path) -> None:
     assert_complete(rig)
 
 
+def test_an_archive_is_heard_when_its_question_is_overtaken(tmp_path: Path) -> None:
+    """If the record that an archived one was merged into vanishes into that one in turn, nobody is asked about the archive any more: it is one."""
+    rig = typed_twice(tmp_path)
+    rig.worlds["a"].edit("1", email="b@durand.example", vat_number=None)
+    rig.worlds["a"].edit("2", archived=True)
+    rig.settle()
+    (overtaken,) = rig.holds()
+    assert [item.get("retired") for item in overtaken.items] == [True, None]
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 3
+    rig.worlds["a"].edit("1", vat_number=SECOND)
+    rig.settle()
+    rig.worlds["a"].remove("1")
+    for _ in range(6):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert [item.get("vanished") for item in hold.items] == [True, None]
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED, ClientState.ACTIVE]
+    assert [rig.worlds["b"].record(each)["archived"] for each in rig.worlds["b"].ids()] == [False, True, False]
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
 def test_a_duplicate_that_a_person_archives_is_the_same_client(tmp_path: Path) -> None:
     """Of two records with one number somebody archives one: they are one client that stays in use, without any archive elsewhere."""
     rig = make_rig(tmp_path, ("a", "b"), merges="auto", brakes={BrakeKind.MERGES: Brake(0, 0.0)})
