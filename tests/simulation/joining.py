@@ -38,7 +38,11 @@ NUMBERS = ("552100554", "542051180", "775670417", "380129866", "562082909", "444
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a merge by hand has to give back. settled: how many edits syncd had surely taken in. certain: nothing was open then."""
+    """What a merge by hand has to give back. settled: how many edits syncd had surely taken in. certain: nothing was open then.
+
+    doubted: what records showed then, and syncd did not hold: a record one of whose fields shows again what it showed a moment
+    ago is not believed for a while, although its list was read to the end, and with it waits whatever else was typed into it.
+    """
 
     merge: str
     winner: str
@@ -47,6 +51,7 @@ class Promise:
     fields: Mapping[str, Mapping[str, Any]]
     settled: int
     certain: bool
+    doubted: frozenset[tuple[Ref, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +331,25 @@ class Joiner:
             self.merges += 1
             self.life.oracle.join(whose)
             fields = {each: dict(row.fields) for each, row in rows.items()}
-            self.promises.append(Promise(done.merge, winner, loser, refs, fields, self._settled, certain))
+            doubted = self._doubted(refs)
+            self.promises.append(Promise(done.merge, winner, loser, refs, fields, self._settled, certain, doubted))
+
+    def _doubted(self, refs: Iterable[Ref]) -> frozenset[tuple[Ref, str]]:
+        """The units of some records that show something else than syncd's copies of them."""
+        found: set[tuple[Ref, str]] = set()
+        for name, external_id in refs:
+            copy = self._read("records", name, [external_id]).get(external_id)
+            if copy is None:
+                continue
+            try:
+                shown = self.life.worlds[name].shown(external_id)
+            except Gone:
+                continue
+            shape = self.life.oracle.shape
+            found.update(
+                ((name, external_id), unit) for unit in UNITS if shape(name, unit, shown) != shape(name, unit, copy.raw)
+            )
+        return frozenset(found)
 
     def _is_calm(self, clients: Iterable[str]) -> bool:
         """Whether nothing about these clients waits for anybody."""
@@ -375,14 +398,17 @@ class Joiner:
                 raise Violation(message)
 
     def _judge_fields(self, promise: Promise) -> None:
-        """Every field that nobody has edited since is what it was."""
+        """Every field that nobody has edited since is what it was; what syncd took in only after the merge was edited since."""
         oracle = self.life.oracle
         whose = self._whose((promise.winner, promise.loser))
         kin = {each for client in whose for each in oracle.kin(client)}
         for client, fields in promise.fields.items():
             now = self._read("client", client).fields
             for unit in UNITS:
-                if any(edit.number >= promise.settled for edit in oracle.cell(kin, unit)):
+                if any(
+                    edit.number >= promise.settled or ((edit.system, edit.external_id), unit) in promise.doubted
+                    for edit in oracle.cell(kin, unit)
+                ):
                     continue
                 was, there = (_value(unit, each) for each in (fields, now))
                 opted_out = (

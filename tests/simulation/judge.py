@@ -602,6 +602,8 @@ class Judge:
         taken_back = any(row.decided_by == "the systems came to agree" for row in rows)
         if edit.number in oracle.back or (taken_back and edit.glimpses):
             return True
+        if edit.number in oracle.echoes:
+            return True  # a write whose answer was lost had told the record the same: to syncd it is that write's late effect
         if edit.number in oracle.window or edit.number in oracle.refused or (*ref, edit.unit) in oracle.hidden:
             return True
         if edit.client in oracle.torn and (self._is_anothers(edit) or self._stays_at_its_source(edit)):

@@ -135,7 +135,8 @@ class Life:
             )
         )
         self.oracle.at_work = lambda: self._beside.at_work
-        self.witness = Witness(self._created, self._updated, self._deleted, self.oracle.read, self.oracle.unanswered)
+        effects = (self._created, self._updated, self._deleted)
+        self.witness = Witness(*effects, self.oracle.read, self.oracle.unanswered, self.oracle.syncd_told)
         self.users = Users(self.worlds, self.oracle, Typist(self._rng["users"]), plan, self.tell)
         self.person = Person(self, self._rng["operator"])
         self.joiner = Joiner(self, Random(f"{plan.seed}/merges lived"))  # noqa: S311

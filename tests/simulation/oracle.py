@@ -130,6 +130,10 @@ class Oracle:
         self.late = False
         self.back: set[int] = set()
         """Edits that give a record the value again that syncd knows it to have: to syncd nothing has happened."""
+        self._told: dict[Place, list[Shown]] = defaultdict(list)
+        """What updates told a record whose outcome nobody knows, since the last one of the same field that was answered."""
+        self.echoes: set[int] = set()
+        """Edits that give a record a value that such an update told it: nobody can tell them from its late effect."""
         self.read_edits: set[int | None] = set()
         self.listed_in: dict[str, int | None] | None = None
         """System -> the cycle in which the list began that this cycle took in, None where it stood still. None: all lists begin with it."""
@@ -219,8 +223,22 @@ class Oracle:
             made.append(edit)
         return made
 
+    def syncd_told(self, system: str, external_id: str, patch: Mapping[str, Value], *, answered: bool) -> None:
+        """Syncd sent an update: its outcome is known, or is not."""
+        for unit in UNITS:
+            parts = set(ADDRESS) if unit == "address" else {unit}
+            place = (system, external_id, unit)
+            if not parts & patch.keys() or not parts_held(self.facts.profiles[system], unit):
+                continue
+            if answered:
+                self._told.pop(place, None)
+            else:
+                self._told[place].append(self.shape(system, unit, patch))
+
     def _add(self, edit: Edit) -> None:
         self.tick()
+        if edit.value in self._told.get((edit.system, edit.external_id, edit.unit), ()):
+            self.echoes.add(edit.number)
         self.edits.append(edit)
         self.cells[(edit.client, edit.unit)].append(edit)
         self.overwritten[edit.number] = self.clock

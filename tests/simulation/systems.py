@@ -136,6 +136,8 @@ class Witness:
     deleted: Callable[[str, str], None]
     read: Callable[[str, str, bool], int]
     lost: Callable[[], None]
+    told: Callable[..., None]
+    """(system, external id, patch, answered=): whether the outcome of an update that was sent is known."""
 
 
 class Line(Memory):
@@ -248,7 +250,12 @@ class Line(Memory):
             answers.append(Listed(external_id, self.world.shown(external_id)))
             self.witness.updated(name, external_id, before, self.world.record(external_id), dict(patch), since)
 
-        self._call("update", external_id, commit)
+        try:
+            self._call("update", external_id, commit)
+        except UnknownOutcome:
+            self.witness.told(name, external_id, wanted, answered=False)
+            raise
+        self.witness.told(name, external_id, wanted, answered=unsound(answers[0].raw) is None)
         if (reason := unsound(answers[0].raw)) is not None:
             self.witness.lost()
             raise UnknownOutcome(reason, operation="update", external_id=external_id)
