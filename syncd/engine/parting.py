@@ -7,20 +7,24 @@ An opt-out is never taken back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from syncd.core.correlate import compare, match_keys
 from syncd.core.model import UNKNOWN, Context
 from syncd.core.survivorship import CONSENT, GOLDEN
 from syncd.engine import trail
 from syncd.engine.dividing import Division, Left
 from syncd.engine.merging import RULE, behind
+from syncd.engine.observe import CREATED, EARLIER
 from syncd.errors import UsageError
 from syncd.store import (
     AuditRow,
     Base,
+    Bundle,
     ClientRow,
     ClientState,
     ConflictKind,
@@ -37,11 +41,18 @@ from syncd.store import (
 )
 
 if TYPE_CHECKING:
+    from syncd.core.correlate import MatchKey
+    from syncd.core.model import Fields
     from syncd.store import Tx
 
 
 GONE_TIMES = 2
 """So often, in as many cycles, a record was gone when it was asked for by id."""
+
+ABSENT = frozenset({RecordState.MISSING, RecordState.GONE})
+
+TELLING = frozenset({"reg", "siren", "siret", "vat", "email"})
+"""Sorts of keys by which a record under another id can be told to be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,7 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
         words = f"decided again after {row.merge} was taken back"
         tx.put_writes([replace(each, state=WriteState.DROPPED, done_at=now, reason=words) for each in waiting])
     links = [link for link, _ in bundle.sides]
-    moved = _links_back(tx, row, links)
+    moved = _links_back(tx, row, links, _successors(tx, row, bundle, context))
     mine = {(link.system, link.external_id) for link in moved if link.client == loser.client}
     here = frozenset((link.system, link.external_id) for link in links)
     split = Division(tx, row, bundle.client, loser, mine, here, context)
@@ -204,13 +215,76 @@ def _vanished(tx: Tx, row: MergeRow, clients: Sequence[ClientRow], actor: str, n
     return [replace(each, conflict=number) for each, number in zip(found, ids, strict=True)]
 
 
-def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow]) -> list[LinkRow]:
-    """The links that this merge moved or set apart, as they were before it; a record that is gone since stays so."""
+def _successors(tx: Tx, row: MergeRow, bundle: Bundle, context: Context) -> set[RecordKey]:
+    """The records that one of the loser's became since the merge, under another id: they are the loser's, not the merged client's.
+
+    Only what is certain: one record of its system came after the other one was seen last, is that one by what it showed at first, and had
+    a number or an e-mail of the loser's own and none of the winner's, nor of others that were merged into it.
+    """
+    loser = row.losers[0]
+    had = {key for found in row.snapshot["links"].values() for key in _places(found)}
+    others = [row.snapshot["clients"][row.winner]["fields"]]
+    for each in tx.merges(winner=row.winner):
+        if each.merge != row.merge and each.state is not MergeState.UNDONE:
+            others += [each.snapshot["clients"][name]["fields"] for name in each.losers]
+            had.update(key for name in each.losers for key in _places(each.snapshot["links"][name]))
+    strange = {key for fields in others for key in _telling(fields, context)}
+    own = _telling(row.snapshot["clients"][loser]["fields"], context) - strange
+    lost = _places(each for each in row.snapshot["links"][loser] if each["state"] == LinkState.LINKED.value)
+    absent = [record for _, record in bundle.sides if record is not None and record.state in ABSENT]
+    pairs: list[tuple[RecordKey, RecordKey]] = []
+    for link, record in bundle.sides:
+        key = (link.system, link.external_id)
+        if key in had or link.state is LinkState.GONE or record is None or record.state in ABSENT:
+            continue
+        if CREATED in record.memory:
+            continue  # made here, for the merged client
+        shown = _at_first(record)
+        keys = _telling(shown, context)
+        mine = keys & own and not keys & strange
+        if mine and all(_unlike(shown, fields, context) for fields in others):
+            pairs += [
+                ((each.system, each.external_id), key) for each in absent if _became(each, record, shown, context)
+            ]
+    counts = Counter(key for pair in pairs for key in pair)
+    return {new for old, new in pairs if old in lost and counts[old] == counts[new] == 1}
+
+
+def _places(links: Iterable[Mapping[str, object]]) -> set[RecordKey]:
+    """The records of links as a merge keeps them."""
+    return {(str(each["system"]), str(each["external_id"])) for each in links}
+
+
+def _telling(fields: Fields, context: Context) -> set[MatchKey]:
+    return {key for key in match_keys(fields, context) if key[0] in TELLING}
+
+
+def _at_first(record: RecordRow) -> Fields:
+    """What a record showed when it was seen first, as far as it is remembered: the merged client's values may have been written to it since."""
+    earlier = record.memory.get(EARLIER)
+    found = earlier if isinstance(earlier, Mapping) else {}
+    return {**record.fields, **{name: values[0][0] for name, values in found.items() if values}}
+
+
+def _became(old: RecordRow, new: RecordRow, shown: Fields, context: Context) -> bool:
+    after = old.system == new.system and new.first_seen_at > old.seen_at
+    return after and compare(old.fields, shown, context, lambda _key: 0).zone == "link"
+
+
+def _unlike(one: Fields, other: Fields, context: Context) -> bool:
+    return compare(one, other, context, lambda _key: 0).zone == "reject"
+
+
+def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow], successors: Collection[RecordKey]) -> list[LinkRow]:
+    """The links that this merge moved or set apart, as they were before it; a record that is gone since stays so.
+
+    successors: records that came since the merge and go with the loser.
+    """
     before = {
         (str(each["system"]), str(each["external_id"])): (client, LinkState(each["state"]))
         for client, found in row.snapshot["links"].items()
         for each in found
-    }
+    } | dict.fromkeys(successors, (row.losers[0], LinkState.LINKED))
     back: list[LinkRow] = []
     for link in links:
         client, state = before.get((link.system, link.external_id), (link.client, link.state))

@@ -8,7 +8,7 @@ from pathlib import Path
 from syncd.core.model import Mode
 from syncd.errors import Transient
 from syncd.providers.memory import Call
-from syncd.store import ConflictKind, LinkState, MergeState
+from syncd.store import ClientState, ConflictKind, LinkState, MergeState
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
 from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
 from tests.engine.test_trail import assert_complete
@@ -255,3 +255,61 @@ def test_what_a_record_shows_is_believed_before_it_stands_apart(tmp_path: Path) 
     rig.settle()
     assert [row.fields.get("details") for row in rig.clients() if row.client == "c1"] == ["pays late"]
     assert links(rig)["b", theirs].state is LinkState.APART
+
+
+def one_in_each(folder: Path) -> Rig:
+    """Two clients; only the second one has a record in b, where none is created."""
+    rig = make_rig(folder, ("a", "b"))
+    first, second = rig.policy.systems
+    rig.change_policy(systems=(first, replace(second, mode=Mode.UPDATE_ONLY)))
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example", phone="+33123456789")
+    rig.worlds["b"].add(
+        name="Boulangerie Durand", email="b@durand.example", city="Lyon", postal_code="69001", country="FR"
+    )
+    rig.settle()
+    return rig
+
+
+def test_a_record_whose_id_changed_while_two_were_one_goes_back_with_its_client(tmp_path: Path) -> None:
+    """The loser's record gets another id during a merge: taken back, it is the loser's, what was typed there too, and nobody is deleted."""
+    rig = one_in_each(tmp_path)
+    theirs, world = record_of(rig, "c2", "b"), rig.worlds["b"]
+    rig.operate().merge("c1", "c2")
+    world.remove(theirs)
+    new = world.add(name="Boulangerie Durand", email="b@durand.example", city="Lyon", postal_code="69001", country="FR")
+    rig.cycle()
+    assert links(rig)["b", new].client == "c1"
+    world.edit(new, phone="+33155555555")
+    rig.cycle()
+    parted = rig.operate().unmerge("c2")
+    assert ("b", new) in parted.records
+    for _ in range(4):
+        rig.cycle()
+    rig.settle()
+    found = links(rig)
+    assert (found["b", new].client, found["b", new].state) == ("c2", LinkState.LINKED)
+    assert (found["b", theirs].client, found["b", theirs].state) == ("c2", LinkState.GONE)
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ACTIVE]
+    assert [row.fields["email"] for row in rig.clients()] == ["hello@acme.example", "b@durand.example"]
+    assert [row.fields.get("city") for row in rig.clients()] == [None, "Lyon"]
+    assert [row.fields.get("phone") for row in rig.clients()] == ["+33123456789", "+33155555555"]
+    shown = [world.record(new), *(rig.worlds["a"].record(record_of(rig, name, "a")) for name in ("c2", "c1"))]
+    assert [each["name"] for each in shown] == ["Boulangerie Durand", "Boulangerie Durand", "ACME Europe"]
+    assert not any(each["archived"] for each in shown)
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_a_new_record_that_may_be_either_clients_stays_where_it_is(tmp_path: Path) -> None:
+    """A record that came during a merge with the winner's own e-mail does not go with the loser, although one of the loser's vanished."""
+    rig = one_in_each(tmp_path)
+    theirs = record_of(rig, "c2", "b")
+    rig.operate().merge("c1", "c2")
+    rig.worlds["b"].remove(theirs)
+    new = rig.worlds["b"].add(name="ACME Europe", email="hello@acme.example", phone="+33123456789")
+    rig.cycle()
+    assert links(rig)["b", new].client == "c1"
+    parted = rig.operate().unmerge("c2")
+    assert ("b", new) not in parted.records
+    assert links(rig)["b", new].client == "c1"
+    assert_complete(rig)
