@@ -171,11 +171,13 @@ class Judge:
             for name, world in self.worlds.items():
                 standing = self.standings.get((identifier, name))
                 waits = standing is not None and standing.state in (StandingState.FAILING, StandingState.HELD)
+                # where a person dropped what the merge asks of a system, its other record is still needed there
+                dropped = any((str(client), name) in self.oracle.dropped for client in self.owners.get(identifier, ()))
                 ids = set(world.ids())  # one that vanished is judged with the tombstones: it may wait for a brake
                 there = [
                     ref for ref, link in mine if ref[0] == name and link.state is LinkState.LINKED and ref[1] in ids
                 ]
-                if len(there) > 1 and not waits and not self._held_units(identifier):
+                if len(there) > 1 and not waits and not dropped and not self._held_units(identifier):
                     self._fail(f"{identifier} was merged, and has {there} in {name}: {standing}")
                 able = world.profile.capabilities.archive and policy.system(name).mode.updates
                 for ref in [ref for ref, link in mine if ref[0] == name and link.matched_by.endswith("(archived)")]:
