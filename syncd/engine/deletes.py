@@ -15,6 +15,7 @@ from syncd.core.model import BrakeKind, Value
 from syncd.engine import trail
 from syncd.engine.brakes import RECORD, STRANGERS, let_go
 from syncd.engine.decide import Scope
+from syncd.engine.observe import is_confirmed
 from syncd.engine.planning import DELETED_IN, TO_BE_DELETED
 from syncd.engine.systems import digest, number_of
 from syncd.engine.taking_over import find_taker, follow
@@ -37,9 +38,6 @@ from syncd.store import (
 if TYPE_CHECKING:
     from syncd.store import Tx
 
-GONE_CONFIRMATIONS = 2
-"""How often a system must have said that a record is gone before it is believed."""
-
 KINDS = (BrakeKind.DELETES, BrakeKind.UNLINKS)
 """What may have become of a record that vanished: deleted, or another record took its place."""
 
@@ -58,22 +56,18 @@ def accept_deletes(tx: Tx, scope: Scope) -> int:
     for name in scope.systems:
         missing = tx.missing(name)
         strangers = _nobody_is_left(tx, name, missing)
-        if strangers or any(_is_confirmed(row) for row in missing):
-            accepted += _accept(tx, name, [row for row in missing if strangers or _is_confirmed(row)], scope)
+        if strangers or any(is_confirmed(row) for row in missing):
+            accepted += _accept(tx, name, [row for row in missing if strangers or is_confirmed(row)], scope)
         else:
             for kind in KINDS:
                 _lapse(tx, name, kind, frozenset(), scope)
     return accepted
 
 
-def _is_confirmed(row: RecordRow) -> bool:
-    return row.gone_count >= GONE_CONFIRMATIONS
-
-
 def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int:
     links = {row.external_id: link for row in gone if (link := tx.link(system, row.external_id)) is not None}
     apart = [row for row in gone if row.external_id in links and links[row.external_id].state is LinkState.APART]
-    tx.put_records([replace(row, state=RecordState.GONE) for row in apart if _is_confirmed(row)])
+    tx.put_records([replace(row, state=RecordState.GONE) for row in apart if is_confirmed(row)])
     rows = [row for row in gone if row.external_id in links and row not in apart]
     takers = {row.external_id: taker for row in rows if (taker := find_taker(tx, row, links[row.external_id], scope))}
     plain = [row for row in rows if row.external_id not in takers]
@@ -83,7 +77,7 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
     seen_in = {walk.walk: walk.cycle for walk in tx.walks(system, WALKS_BACK)}
     accepted = 0
     for row in (*plain, *replaced):
-        if row.external_id in held or not _is_confirmed(row):
+        if row.external_id in held or not is_confirmed(row):
             continue
         link = links[row.external_id]
         tx.put_records([replace(row, state=RecordState.GONE)])
@@ -135,7 +129,7 @@ def _held(
     ids = {row.external_id for row in gone} - released
     waiting = [row for row in gone if row.external_id in ids]
     strangers = _nobody_is_left(tx, system, waiting)
-    new = {row.external_id for row in waiting if strangers or _is_confirmed(row)} - before
+    new = {row.external_id for row in waiting if strangers or is_confirmed(row)} - before
     present = tx.count_records(system)
     over = strangers or scope.policy.brake(kind).stops(len(new), present + len(new))
     whole = frozenset((ids & before) | (new if over else set()))

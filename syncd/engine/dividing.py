@@ -1,9 +1,10 @@
 """The golden records of two clients that were one: what each of them holds once a merge is taken back, field by field.
 
-A field that nobody has edited since the merge is what it was before it. An edit made since stays with the client in whose record it was made, also
-one that the other client's record overwrote later or won against, and one that said what the merged client said already (`syncd.engine.echoes`: such
-edits move no golden record, so that no change tells of them). An opt-out stays with both. Contacts are divided like that one by one: those that the merge brought to the other one's records are no contacts of
-its client any more, and what becomes of them there the policy for deletes says. Notes are only ever added: those that were told stay.
+A field that nobody has edited since the merge is what it was before it. An edit made since stays with the client in whose record it was made,
+also one that the other client's record overwrote later or won against, and one that said what the merged client said already
+(`syncd.engine.echoes`: such edits move no golden record, so that no change tells of them). An opt-out stays with both. Contacts are divided
+like that one by one: those that the merge brought to the other one's records are no contacts of its client any more, and what becomes of
+them there the policy for deletes says. Notes are only ever added: those that were told stay.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from syncd.core.model import UNKNOWN, Context, Maybe, Value, parts_of, unit_fiel
 from syncd.core.survivorship import CONSENT, OPERATOR
 from syncd.engine.decide import GATHERED
 from syncd.engine.echoes import ECHOES
+from syncd.engine.systems import number_of
 from syncd.store import ChangeRow, ClientRow, LinkRow, MergeRow, MergeState, RecordKey
 
 if TYPE_CHECKING:
@@ -96,9 +98,8 @@ class Division:
         elif self._same(unit, present, then) and not (last is not None and last.system):
             self._restore(unit, first, present)
             if last is not None and last.by_hand and self._same(unit, present, unit_value(self.winner, unit)):
-                self.winner_origins.pop(
-                    unit, None
-                )  # a person said since that this is the value: it ranks before all systems
+                # A person said since that this is the value: it ranks before all systems.
+                self.winner_origins.pop(unit, None)
         else:
             self._note(self.row.winner, unit, "edited since the merge; the edit stays")
         if theirs:
@@ -159,18 +160,18 @@ class Division:
 
     def _since(self) -> list[ChangeRow]:
         """What changed since the merge in the merged client, or in its records while they were another one's by a later merge."""
-        number, here = _number(self.row.snapshot["number"]), self.row.winner
-        found = [change for change in self.tx.changes(here) if _number(change.change) > number]
+        number, here = number_of(self.row.snapshot["number"]), self.row.winner
+        found = [change for change in self.tx.changes(here) if number_of(change.change) > number]
         for row in self.tx.merges(MergeState.UNDONE):
-            if here in row.losers and _number(row.snapshot["number"]) > number:
+            if here in row.losers and number_of(row.snapshot["number"]) > number:
                 found += [
                     change
                     for change in self.tx.changes(row.winner)
-                    if _number(change.change) > _number(row.snapshot["number"])
+                    if number_of(change.change) > number_of(row.snapshot["number"])
                     and (change.system, change.external_id) in self.records
                     and change not in found
                 ]
-        return sorted(found, key=lambda change: _number(change.change))
+        return sorted(found, key=lambda change: number_of(change.change))
 
     def _owner(self, system: str, external_id: str | None) -> str:
         return self.gone.client if (system, external_id) in self.mine else self.row.winner
@@ -181,7 +182,7 @@ class Division:
         found = [
             *(
                 Edit(
-                    _number(each["number"]),
+                    number_of(each["number"]),
                     each["unit"],
                     self._owner(each["system"], each["external_id"]),
                     each["value"],
@@ -191,7 +192,7 @@ class Division:
             ),
             *(
                 Edit(
-                    _number(change.change),
+                    number_of(change.change),
                     change.unit,
                     self._owner(change.system, change.external_id),
                     change.after,
@@ -201,7 +202,7 @@ class Division:
                 for change in self._since()
             ),
         ]
-        lost = {_number(each["number"]): each.get("against") for each in echoes if each.get("lost")}
+        lost = {number_of(each["number"]): each.get("against") for each in echoes if each.get("lost")}
         filled = frozenset(self.row.snapshot["filled"])
         edits: dict[str, list[Edit]] = {}
         holds: dict[str, str] = {}
@@ -247,10 +248,6 @@ class Division:
 
 def _by_id(contacts: Maybe) -> dict[str, dict[str, Value]]:
     return {str(each["id"]): each for each in elements(contacts)}
-
-
-def _number(change: object) -> int:
-    return int(str(change)[1:])
 
 
 def _set(fields: dict[str, Value], origins: dict[str, str], edit: Edit) -> None:

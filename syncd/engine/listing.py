@@ -91,7 +91,10 @@ class Listing:
         told: Callable[[], None],
         start: Start,
     ) -> None:
-        """Begin. cycle: with which it begins. sweep: read every page and record. over: whether nobody will take it in any more. told: called when it becomes ready."""
+        """Begin. cycle: with which it begins. sweep: read every page and record.
+
+        over: whether nobody will take it in any more. told: called when it becomes ready.
+        """
         self.system = system
         self.sweep = sweeps(system, asked=sweep)
         self.cycle = cycle

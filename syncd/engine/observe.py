@@ -43,6 +43,9 @@ EARLIER_VALUES_MAX = 4
 CREATED = "_created"
 """Key in a record's memory: the write by which syncd made this record."""
 
+GONE_CONFIRMATIONS = 2
+"""How often, in as many cycles, a system must have said that a record is gone before it is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -317,6 +320,16 @@ def is_too_new(row: RecordRow, now: datetime, stale_read_seconds: float) -> bool
     """
     window = timedelta(seconds=stale_read_seconds)
     return CREATED in row.memory and row.first_seen_at <= now < row.first_seen_at + window
+
+
+def is_confirmed(row: RecordRow) -> bool:
+    """Whether the absence of a record is believed."""
+    return row.gone_count >= GONE_CONFIRMATIONS
+
+
+def done_away(row: RecordRow, now: datetime) -> RecordRow:
+    """The row of a record that is known to be there no more, for the system did away with it when it was told to."""
+    return replace(row, state=RecordState.GONE, gone_count=GONE_CONFIRMATIONS, missing_since=now, observed_at=now)
 
 
 def mark_missing(

@@ -19,7 +19,7 @@ from syncd.core.survivorship import CONSENT, GOLDEN
 from syncd.engine import trail
 from syncd.engine.dividing import Division, Left
 from syncd.engine.merging import RULE, behind
-from syncd.engine.observe import CREATED, EARLIER
+from syncd.engine.observe import CREATED, EARLIER, is_confirmed
 from syncd.errors import UsageError
 from syncd.store import (
     AuditRow,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from syncd.core.model import Fields
     from syncd.store import Tx
 
-
-GONE_TIMES = 2
-"""So often, in as many cycles, a record was gone when it was asked for by id."""
 
 ABSENT = frozenset({RecordState.MISSING, RecordState.GONE})
 
@@ -170,7 +167,7 @@ def _resume(tx: Tx, row: MergeRow) -> None:
 
 def _is_gone(link: LinkRow, record: RecordRow) -> bool:
     """Whether a record is there no more; of one that stood apart an absence was noted, and never judged."""
-    absent = link.state is LinkState.APART and record.gone_count >= GONE_TIMES
+    absent = link.state is LinkState.APART and is_confirmed(record)
     return record.state is RecordState.GONE or (record.state is RecordState.MISSING and absent)
 
 
@@ -300,10 +297,9 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow], successors: Col
         if link.state is LinkState.APART and state is LinkState.LINKED:
             matched = matched.split("; merged into ")[0]
             shown = record.fields.get("archived", UNKNOWN) if record is not None else UNKNOWN
+            # That it is archived was the merge's doing; where it is not, that is an edit, yet to be heard.
             if bases.get("archived", Base()).seen in (shown, UNKNOWN):
-                bases["archived"] = Base(
-                    seen=shown
-                )  # that it is archived was the merge's doing; else it is an edit, yet to be heard
+                bases["archived"] = Base(seen=shown)
         back.append(replace(link, client=client, state=state, bases=bases, matched_by=matched))
     return back
 

@@ -143,7 +143,8 @@ def _retire(
 ) -> Intent | Place | None:
     """After a merge of clients: the write that archives the next record that does not survive; those that are through stand apart.
 
-    One that is left as it is has to be heard first: a `Place` that waits for that. Before the first run was released it waits; where nothing is ever written there is nothing to wait for.
+    One that is left as it is has to be heard first: a `Place` that waits for that. Before the first run was released it waits; where nothing
+    is ever written there is nothing to wait for.
     """
     if scope.frozen is not None and not scope.only_observes:
         return None

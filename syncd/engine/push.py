@@ -31,7 +31,16 @@ from syncd.core.model import (
 )
 from syncd.engine import children, merging, trail
 from syncd.engine.answers import FILLED_IN, baseline, resembles
-from syncd.engine.observe import SENT, created_memory, is_too_new, mark_missing, observe, sent_memory, written_memory
+from syncd.engine.observe import (
+    SENT,
+    created_memory,
+    done_away,
+    is_too_new,
+    mark_missing,
+    observe,
+    sent_memory,
+    written_memory,
+)
 from syncd.engine.pull import new_system
 from syncd.engine.reports import Pushed
 from syncd.engine.systems import digest, whole_groups
@@ -56,7 +65,6 @@ from syncd.store import (
     HoldState,
     LinkRow,
     LinkState,
-    RecordState,
     SystemState,
     WriteRow,
     WriteState,
@@ -359,7 +367,7 @@ def _deleted(tx: Tx, lane: Lane, row: WriteRow, external_id: str) -> None:
     row = _whose(tx, row)
     record = tx.records(lane.system.name, [external_id]).get(external_id)
     if record is not None:
-        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now, observed_at=now)])
+        tx.put_records([done_away(record, now)])
     link = tx.link(lane.system.name, external_id)
     if link is not None:
         tx.put_links([gone := replace(link, state=LinkState.GONE)])

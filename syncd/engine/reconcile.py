@@ -195,9 +195,8 @@ def _commit(
     if moved:
         tx.put_links(moved)
     note_echoes(tx, {draft.client.client: draft.echoes for draft in drafts if draft.echoes})
-    changes = [
-        row for draft in drafts for row in draft.changes
-    ]  # their numbers come after: what won is later than what lost
+    # Their numbers come after those of echoes: what won is later than what lost.
+    changes = [row for draft in drafts for row in draft.changes]
     if changes:
         ids = tx.new_ids("g", len(changes))
         tx.add_changes([replace(row, change=number) for row, number in zip(changes, ids, strict=True)])

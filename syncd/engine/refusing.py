@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 def account(tx: Tx, hold: HoldRow) -> None:
     """A refused edit counts as seen: golden is written back over it. A later one that nobody has seen stands, and is decided by itself."""
     for item in hold.items:
-        for bundle in tx.bundles(
-            [str(item["client"])]
-        ):  # read anew for each item: the one before may have been the same client's
+        # Read anew for each item: the one before may have been the same client's.
+        for bundle in tx.bundles([str(item["client"])]):
             tx.put_links(
                 [_accounted(item, *side) for side in bundle.sides if _is_meant(item, *side, dirty=bundle.client.dirty)]
             )
@@ -40,9 +39,8 @@ def _is_meant(item: Mapping[str, Any], link: LinkRow, record: RecordRow | None, 
     """Whether a record of the system shows what it showed when the hold was opened; of what is decided the hold is never behind."""
     if link.system != item["system"] or record is None:
         return False
-    then = item.get(SHOWN, {}).get(
-        link.external_id, item.get("value")
-    )  # a hold that does not say tells what golden would become
+    # A hold that does not say tells what golden would become.
+    then = item.get(SHOWN, {}).get(link.external_id, item.get("value"))
     return not dirty or bool(shown(link, record, str(item["field"])) == then)
 
 

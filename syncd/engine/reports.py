@@ -22,7 +22,6 @@ class Pushed:
     failed: int = 0
     sent: int = 0
     paused: bool = False
-    touched: set[str] = field(default_factory=set)
     lags: list[float] = field(default_factory=list)
     """Seconds from the decision to the effect that was seen, of each write."""
 

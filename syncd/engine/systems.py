@@ -175,9 +175,9 @@ class System:
         )
 
 
-def number_of(cycle: str | None) -> int:
-    """The place of a cycle among all of the tenant's: `y12` is 12, none is 0. Later ones are greater, whatever the clock says."""
-    return int((cycle or "").lstrip("y") or 0)
+def number_of(name: str | None) -> int:
+    """The place of a cycle, or of a change, among all of the tenant's: `y12` is 12, none is 0. Later ones are greater, whatever the clock says."""
+    return int(name[1:]) if name else 0
 
 
 def modified_at(memory: Mapping[str, object]) -> datetime | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, cast
 from syncd.engine import trail
 from syncd.engine.absorbing import ARCHIVED, MERGED, duplicates, set_apart
 from syncd.engine.merging import running
-from syncd.engine.observe import observe, written_memory
+from syncd.engine.observe import done_away, observe, written_memory
 from syncd.errors import Stale
-from syncd.store import Base, RecordState, WriteState
+from syncd.store import Base, WriteState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,7 +59,7 @@ def _retired(tx: Tx, lane: Lane, external_id: str, survivor: str, now: datetime)
     """The system has no such record any more: its id leads to the survivor."""
     record = tx.records(lane.system.name, [external_id]).get(external_id)
     if record is not None:
-        tx.put_records([replace(record, state=RecordState.GONE, gone_count=2, missing_since=now, observed_at=now)])
+        tx.put_records([done_away(record, now)])
     link = tx.link(lane.system.name, external_id)
     if link is not None:
         tx.put_links([parted := set_apart(link, survivor, MERGED)])

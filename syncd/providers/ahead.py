@@ -8,12 +8,14 @@ the end is thrown away. Budgets, pauses and repeats are those of `Http`, which e
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Generic, Self, TypeVar
 
-from syncd.providers.outcomes import Unread
+from syncd.providers import Page, Recall
+from syncd.providers.outcomes import Answer, Unread
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -63,6 +65,33 @@ class Ahead(Generic[Name]):
         """Wait for what is under way, so that nothing is asked after the walk has ended."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def numbered(
+    ahead: Ahead[int], recall: Recall | None, read: Callable[[Answer, int, int, set[str]], tuple[Page, int]], limit: int
+) -> Generator[Page, None, bool]:
+    """The pages of a listing from number 1 on, at most `limit` of them; returns whether the last one came.
+
+    read: makes the page of an answer, its number, how many items came before and the ids that pages before it showed, to which it adds
+    its own; it says how many items the page shows. A page that `recall` knows is not read.
+    """
+    position, size, seen = 0, 0, set[str]()
+    for number in range(1, limit + 1):
+        answer = ahead.take(number).read(None if recall is None else partial(recall, number))
+        if answer.known is not None:
+            ids, total, last = answer.known.ids, answer.known.total, answer.known.last
+            seen.update(ids)
+            page, shown = Page((), number, total, last, requests=answer.requests, known=ids), len(ids)
+        else:
+            page, shown = read(answer, number, position, seen)
+        position += shown
+        size = size or position
+        if not page.last:
+            ahead.expect(following(number, page.total, size))
+        yield page
+        if page.last:
+            return True
+    return False
 
 
 def following(number: int, total: int | None, per_page: int) -> range:

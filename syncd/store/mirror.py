@@ -134,7 +134,9 @@ def touch_records(
 ) -> list[str]:
     """Note that unchanged records were seen again, in a walk or (None) by another door.
 
-    believed: they showed what is kept of them; where not, they are there, and `seen_at` stays behind `observed_at`. page: of the walk that showed them as they are kept; none leaves that as it was. Those that were missing are present again: their clients become dirty and their ids are returned.
+    believed: they showed what is kept of them; where not, they are there, and `seen_at` stays behind `observed_at`. page: of the walk that
+    showed them as they are kept; none leaves that as it was. Those that were missing are present again: their clients become dirty and
+    their ids are returned.
     """
     record = tables.records.c
     chosen = and_(record.system == system, work.among(record.external_id, ids))

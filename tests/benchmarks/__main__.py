@@ -15,40 +15,25 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks import cluster, matching, paint, waiting
 from tests.benchmarks.page import page_of
+from tests.benchmarks.place import ROOT, machine, server
 
 HERE: Final = Path(__file__).parent
-ROOT: Final = HERE.parents[1]
 PAGE: Final = Path(os.environ.get("BENCH_WRITE", str(ROOT / "docs" / "benchmarks.md")))
 PHASES: Final = ("first", "again", "churn")
 FLOORS: Final = ("floor-page", "floor-record")
 
 Figures = dict[str, Any]
-
-
-@contextmanager
-def server(clients: int, page: int) -> Iterator[str]:
-    """The address of a page server that lives as long as the context."""
-    command = [sys.executable, "-m", "tests.benchmarks.pages", str(clients), str(page)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
 
 
 def told(command: list[str]) -> Figures | None:
@@ -107,12 +92,6 @@ def profiles(clients: int, page: int) -> dict[str, str]:
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             found[phase] = done.stdout
     return found
-
-
-def machine() -> str:
-    """What this was measured on."""
-    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {load}"
 
 
 def reading() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
@@ -21,8 +20,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
+from tests.benchmarks.place import ROOT, machine
+
 HERE: Final = Path(__file__).parent
-ROOT: Final = HERE.parents[1]
 PEERS: Final = HERE / "peers" / "matching"
 TITLE: Final = "## Matching"
 NAMES: Final = {"syncd": "**syncd**", "recordlinkage": "recordlinkage 0.16 (ECM)", "splink": "Splink 5 on DuckDB"}
@@ -137,12 +137,10 @@ def section() -> str:
     """The section of the page, measured now."""
     times = int(os.environ.get("BENCH_RUNS", "3"))
     large = int(os.environ.get("BENCH_MATCHING", "100000"))
-    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {load}"
     lines = [
         TITLE,
         "",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `python -m tests.benchmarks matching` ({machine}).",
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `python -m tests.benchmarks matching` ({machine()}).",
     ]
     lines += [*ABOUT.format(large=large).rstrip().splitlines(), ""]
     python = os.environ.get("BENCH_PEERS")

@@ -6,18 +6,13 @@ What cannot be beaten is pages x latency / requests at once. The first page is a
 from __future__ import annotations
 
 import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from syncd.core.model import Context, Mode, Policy, SystemPolicy, Timing
@@ -26,8 +21,8 @@ from syncd.engine.systems import System
 from syncd.providers import Settings
 from syncd.store import open_store, utc_now
 from syncd.tenant import connect
+from tests.benchmarks.place import machine, server
 
-ROOT: Final = Path(__file__).parents[2]
 TITLE: Final = "## Pages that take their time"
 NEXT: Final = "## First paint of the page"
 CLIENTS: Final = 2_000
@@ -47,24 +42,6 @@ its CPU, a commit, and waiting for a core and the disk; as soon as that is more 
 | | requests at once | best, s | wall, s | times the best | CPU, s |
 |---|---|---|---|---|---|
 """
-
-
-def machine() -> str:
-    """What this was measured on."""
-    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {load}"
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """The address of a page server whose answers are not late yet."""
-    command = [sys.executable, "-m", "tests.benchmarks.pages", str(CLIENTS), str(PAGE)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
 
 
 def policy(provider: str) -> Policy:
@@ -102,7 +79,7 @@ def section() -> str:
     pages = CLIENTS // PAGE
     facts = {"clients": CLIENTS, "page": PAGE, "pages": pages, "latency": LATENCY_MS, "aim": AIM, "runs": RUNS}
     lines = [HEAD.format(title=TITLE, date=f"{datetime.now(UTC):%Y-%m-%d}", machine=machine(), **facts).rstrip("\n")]
-    with server() as url:
+    with server(CLIENTS, PAGE) as url:
         lsp = Settings("sys", "lsp_expert", f"{url}/v2", insecure_loopback=True, options={"api_key": "bench"})
         options: dict[str, Any] = {"company_id": 1, "token": "bench"}
         tiime = Settings("sys", "tiime", f"{url}/v1", page_size=PAGE, insecure_loopback=True, options=options)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from syncd.core.model import UNKNOWN, Fields, Maybe, Raw, Value, kind_of
 from syncd.core.normalize import clean, join_name
 from syncd.errors import Gone, Malformed, Rejected, Stale, UnknownOutcome
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
-from syncd.providers.ahead import Ahead, following
+from syncd.providers.ahead import Ahead, numbered
 from syncd.providers.credentials import Fixed
 from syncd.providers.decoding import identity, sift, unsound
 from syncd.providers.lsp_expert import contacts as people
@@ -90,7 +89,10 @@ class LspExpert:
     def pull(self, recall: Recall | None = None) -> Iterator[Page]:
         """Every client, 20 a page, each once, oldest first where the server takes the sort parameters."""
         with Ahead(self._ask(), self.settings.requests_at_once) as ahead:
-            yield from self._pages(ahead, recall)
+            if (yield from numbered(ahead, recall, self._page, MAX_PAGES)):
+                return
+        message = f"the listing has more than {MAX_PAGES} pages"
+        raise Malformed(message, operation="list clients")
 
     def _ask(self) -> Callable[[int], Unread]:
         """What asks for a page by its number: sorted, unless the server refuses that for the first page."""
@@ -107,27 +109,6 @@ class LspExpert:
             return self.calls.list_clients(number, sort=sort)
 
         return ask
-
-    def _pages(self, ahead: Ahead[int], recall: Recall | None) -> Iterator[Page]:
-        position, size, seen = 0, 0, set[str]()
-        for number in range(1, MAX_PAGES + 1):
-            answer = ahead.take(number).read(None if recall is None else partial(recall, number))
-            if answer.known is not None:
-                ids, total, last = answer.known.ids, answer.known.total, answer.known.last
-                seen.update(ids)
-                position += len(ids)
-                page = Page((), number, total, last, requests=answer.requests, known=ids)
-            else:
-                page, shown = self._page(answer, number, position, seen)
-                position += shown
-            size = size or position
-            if not page.last:
-                ahead.expect(following(number, page.total, size))
-            yield page
-            if page.last:
-                return
-        message = f"the listing has more than {MAX_PAGES} pages"
-        raise Malformed(message, operation="list clients")
 
     def _page(self, answer: Answer, number: int, position: int, seen: set[str]) -> tuple[Page, int]:
         """A page that has to be read, and how many items it shows. seen: what pages before it showed, to which its records are added."""

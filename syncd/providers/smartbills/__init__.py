@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from syncd.core.model import Fields, Raw, Value
 from syncd.errors import Malformed, Rejected, UnknownOutcome
 from syncd.providers import Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
-from syncd.providers.ahead import Ahead, following
+from syncd.providers.ahead import Ahead, numbered
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
 from syncd.providers.smartbills import customers
@@ -130,7 +129,10 @@ class Smartbills:
         A record that moved onto a later page is given once. Raises `Malformed` for anything that is no such page.
         """
         with Ahead(self._ask, self.settings.requests_at_once) as ahead:
-            yield from self._pages(ahead, recall)
+            if (yield from numbered(ahead, recall, self._page, MAX_PAGES)):
+                return
+        message = f"{self.settings.system}: list: more than {MAX_PAGES} pages"
+        raise Malformed(message, operation="list")
 
     def _ask(self, number: int) -> Unread:
         size = min(self.settings.page_size or PAGE_SIZE, self._dialect.max_page_size)
@@ -138,27 +140,6 @@ class Smartbills:
         return self._http.receive(
             "GET", self._path, query=query, headers=self._headers, explain=explain, operation="list"
         )
-
-    def _pages(self, ahead: Ahead[int], recall: Recall | None) -> Iterator[Page]:
-        position, size, seen = 0, 0, set[str]()
-        for number in range(1, MAX_PAGES + 1):
-            answer = ahead.take(number).read(None if recall is None else partial(recall, number))
-            if answer.known is not None:
-                ids, total, last = answer.known.ids, answer.known.total, answer.known.last
-                seen.update(ids)
-                position += len(ids)
-                page = Page((), number, total, last, requests=answer.requests, known=ids)
-            else:
-                page, shown = self._page(answer, number, position, seen)
-                position += shown
-            size = size or position
-            if not page.last:
-                ahead.expect(following(number, page.total, size))
-            yield page
-            if page.last:
-                return
-        message = f"{self.settings.system}: list: more than {MAX_PAGES} pages"
-        raise Malformed(message, operation="list")
 
     def _page(self, answer: Answer, number: int, position: int, seen: set[str]) -> tuple[Page, int]:
         """A page that has to be read, and how many items it shows. seen: what pages before it showed, to which its records are added."""
