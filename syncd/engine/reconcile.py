@@ -90,8 +90,8 @@ def _brake(transactions: Transactions, scope: Scope) -> tuple[Scope, int]:
     with transactions() as tx:
         holds = tx.holds()
         scope = replace(scope, barred=scope.barred | in_question(holds))
-        held = [hold for hold in holds if hold.kind is HoldKind.BRAKE]
-        tx.mark_dirty(sorted({str(item["client"]) for hold in held for item in hold.items}))  # whether it still stands
+        held = {str(item["client"]) for hold in holds if hold.kind is HoldKind.BRAKE for item in hold.items}
+        tx.mark_dirty(sorted(held))  # whether it still stands
         limit = min((scope.policy.brake(kind).count for kind in BrakeKind), default=0)
         after = ""
         while clients := tx.dirty(BATCH, after):
@@ -100,7 +100,7 @@ def _brake(transactions: Transactions, scope: Scope) -> tuple[Scope, int]:
                 break
             merges = running(tx, clients)
             for bundle in tx.bundles(clients):
-                if bundle.client.fields and not is_still(bundle):
+                if bundle.client.fields and (bundle.client.client in held or not is_still(bundle)):
                     absorbed = duplicates(bundle, merges.get(bundle.client.client, ()))
                     mass.add(mass_changes(decide(bundle, replace(scope, absorbed=absorbed))))
         barred, number = settle_brakes(tx, mass, scope)
