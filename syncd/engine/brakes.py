@@ -15,7 +15,7 @@ from syncd.core.model import UNKNOWN, BrakeKind, Value, unit_value
 from syncd.engine import by_hand
 from syncd.engine.decide import Scope
 from syncd.engine.systems import digest
-from syncd.store import HoldKind, HoldRow, HoldState, StandingState
+from syncd.store import HoldKind, HoldRow, HoldState, LinkState, StandingState
 
 if TYPE_CHECKING:
     from syncd.store import LinkRow, RecordRow, Tx
@@ -129,11 +129,19 @@ def _items(hold: HoldRow) -> set[tuple[str, str, str, str, str]]:
     }
 
 
+def _takes_part(link: LinkRow, system: str) -> bool:
+    return link.system == system and link.state is not LinkState.APART
+
+
 def _open(tx: Tx, kind: BrakeKind, system: str, found: dict[Item, Value], records: int, scope: Scope) -> None:
     sides = {bundle.client.client: bundle.sides for bundle in tx.bundles(sorted({client for client, _, _ in found}))}
     items = [
         {"kind": kind.value, "client": client, "field": unit, "system": system, "value": value}
-        | {SHOWN: {row.external_id: shown(row, record, unit) for row, record in sides[client] if row.system == system}}
+        | {
+            SHOWN: {
+                row.external_id: shown(row, record, unit) for row, record in sides[client] if _takes_part(row, system)
+            }
+        }
         for (client, unit, _), value in sorted(found.items(), key=lambda entry: entry[0])
     ]
     clients = len({item["client"] for item in items})

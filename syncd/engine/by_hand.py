@@ -6,13 +6,14 @@ that a person takes out is buried where it still is; one that a person puts back
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from syncd.core import normalize
 from syncd.core.children import PREFIX, Contact, Tie, element_of, elements, with_value
 from syncd.core.model import UNKNOWN, Fields, Maybe, Value, unit_value
 from syncd.engine.children import CONTACTS, base_of, ties_of
-from syncd.store import Base, Bundle, LinkRow, RecordRow
+from syncd.store import Base, Bundle, LinkRow, LinkState, RecordRow
 
 
 def is_about_contacts(unit: str) -> bool:
@@ -39,8 +40,12 @@ def typed(unit: str, text: str) -> Maybe:
     return normalize.clean(normalize.CONTACT_PARTS[part], text) if part in normalize.CONTACT_PARTS else UNKNOWN
 
 
-def decided(bundle: Bundle, unit: str, value: Value) -> tuple[Value, list[LinkRow]]:
-    """Golden contacts after a person's decision about a unit, and the links with what it does to their ties."""
+def decided(bundle: Bundle, unit: str, value: Value, told: Sequence[Value] = ()) -> tuple[Value, list[LinkRow]]:
+    """Golden contacts after a person's decision about a unit, and the links with what it does to their ties.
+
+    told: what the person was shown. An edit that nobody has decided or seen is not accounted for; what is typed into a record that stands
+    apart is decided by nobody, and heard once its merge is taken back.
+    """
     before = bundle.client.fields.get(CONTACTS)
     after = value if unit == CONTACTS else with_value(before, unit, value)
     had, has = ({str(each["id"]): each for each in elements(each_list)} for each_list in (before, after))
@@ -49,15 +54,17 @@ def decided(bundle: Bundle, unit: str, value: Value) -> tuple[Value, list[LinkRo
     links = []
     for link, record in bundle.sides:
         ties = dict(ties_of(link))
+        undecided = bundle.client.dirty or link.state is LinkState.APART
+        known = told if undecided else None
         for name, tie in list(ties.items()):
             if name in had and name not in has:
                 ties[name] = tie if tie.gone else replace(tie, buried=True)
             elif name in again and tie.gone:
                 del ties[name]
             elif name in has and has[name] != had.get(name):
-                ties[name] = _seen(replace(tie, buried=False), _shown(record, tie), had.get(name, {}), has[name])
+                ties[name] = _seen(replace(tie, buried=False), _shown(record, tie), had.get(name, {}), has[name], known)
             elif name == element and part:
-                ties[name] = _accounted(tie, _shown(record, tie), part)
+                ties[name] = _accounted(tie, _shown(record, tie), part, known)
         links.append(_put(link, ties))
     return after, [link for link, (old, _) in zip(links, bundle.sides, strict=True) if link != old]
 
@@ -119,16 +126,20 @@ def _known(contact: Contact, unit: str) -> Value:
     return None if value is UNKNOWN else value
 
 
-def _seen(tie: Tie, shown: Contact | None, had: Contact, has: Contact) -> Tie:
+def _seen(tie: Tie, shown: Contact | None, had: Contact, has: Contact, known: Sequence[Value] | None) -> Tie:
     """Every unit that the decision changed counts as seen."""
     for unit in tie.seen:
         if _known(had, unit) != _known(has, unit):
-            tie = _accounted(tie, shown, unit)
+            tie = _accounted(tie, shown, unit, known)
     return tie
 
 
-def _accounted(tie: Tie, shown: Contact | None, unit: str) -> Tie:
+def _accounted(tie: Tie, shown: Contact | None, unit: str, known: Sequence[Value] | None = None) -> Tie:
+    """What is shown of a unit counts as seen. known: of what moved since it was looked at only this; None for all of it."""
     if shown is None or unit_value(shown, unit) is UNKNOWN:
         return tie
+    value = _known(shown, unit)
+    if known is not None and value != tie.seen.get(unit) and value not in known:
+        return tie
     agreed = {name: value for name, value in tie.agreed.items() if name != unit}
-    return replace(tie, seen={**tie.seen, unit: _known(shown, unit)}, agreed=agreed)
+    return replace(tie, seen={**tie.seen, unit: value}, agreed=agreed)

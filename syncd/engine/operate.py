@@ -282,8 +282,9 @@ class Operator:
         bundle = tx.bundles([client])[0]
         golden = dict(bundle.client.fields)
         own_links: list[LinkRow] | None = None
+        shown = [each.get("value") for each in told]
         if by_hand.is_about_contacts(unit):
-            value, own_links = by_hand.decided(bundle, unit, value)
+            value, own_links = by_hand.decided(bundle, unit, value, shown)
             unit = CONTACTS
         before = unit_value(golden, unit)
         golden.update(unit_fields(unit, value))
@@ -292,7 +293,7 @@ class Operator:
         origins = {name: system for name, system in bundle.client.origins.items() if name != unit}
         after = replace(bundle.client, fields=golden, origins=origins, dirty=True, updated_at=now)
         tx.put_clients([after])
-        tx.put_links(_as_seen(bundle, unit, [each.get("value") for each in told]) if own_links is None else own_links)
+        tx.put_links(_as_seen(bundle, unit, shown) if own_links is None else own_links)
         number = tx.new_ids("g", 1)[0]
         words = f"{reason} by {self.actor}"
         change = ChangeRow(number, None, client, unit, OPERATOR, None, before, value, words, now)

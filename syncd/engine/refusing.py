@@ -36,11 +36,18 @@ def _accounted(item: Mapping[str, Any], link: LinkRow, record: RecordRow | None)
 
 
 def _is_meant(item: Mapping[str, Any], link: LinkRow, record: RecordRow | None, *, dirty: bool) -> bool:
-    """Whether a record of the system shows what it showed when the hold was opened; of what is decided the hold is never behind."""
+    """Whether a record of the system shows what it showed when the hold was opened; of what is decided the hold is never behind.
+
+    What is typed into a record that stands apart was no part of the set, unless a merge has set it apart since.
+    """
     if link.system != item["system"] or record is None:
         return False
+    seen = item.get(SHOWN, {})
+    if link.state is LinkState.APART and link.external_id not in seen:
+        return False
     # A hold that does not say tells what golden would become.
-    then = item.get(SHOWN, {}).get(link.external_id, item.get("value"))
+    then = seen.get(link.external_id, item.get("value"))
+    dirty = dirty or link.state is LinkState.APART
     return not dirty or bool(shown(link, record, str(item["field"])) == then)
 
 
