@@ -61,7 +61,17 @@ def accept_deletes(tx: Tx, scope: Scope) -> int:
         else:
             for kind in KINDS:
                 _lapse(tx, name, kind, frozenset(), scope)
+        _finish_released(tx, name)
     return accepted
+
+
+def _finish_released(tx: Tx, system: str) -> None:
+    """A release counts once: until its records are believed to be gone, or are there again."""
+    released = [hold for hold in tx.holds(HoldState.RELEASED) if any(_is_mine(hold, system, kind) for kind in KINDS)]
+    waiting = {row.external_id for row in tx.missing(system) if not is_confirmed(row)} if released else set()
+    for hold in released:
+        if waiting.isdisjoint(str(item["external_id"]) for item in hold.items):
+            tx.put_hold(replace(hold, state=HoldState.DONE))
 
 
 def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int:
@@ -94,9 +104,6 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
             _archive(tx, bundle, row, scope)
         _log.info("delete_accepted", system=system, client=link.client, record=row.external_id, cycle=scope.cycle)
         accepted += 1
-    for hold in tx.holds(HoldState.RELEASED):
-        if any(_is_mine(hold, system, kind) for kind in KINDS):
-            tx.put_hold(replace(hold, state=HoldState.DONE))
     return accepted
 
 

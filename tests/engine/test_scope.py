@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from syncd.core.model import Brake, BrakeKind
 from syncd.errors import Transient
 from syncd.providers.memory import EVERYTHING, Call, Profile, World, forget, world
 from syncd.store import HoldKind, StandingState
-from tests.engine.rig import Rig, make_rig, writes
+from tests.engine.rig import INSTANT, Rig, make_rig, writes
 
 CLIENT = {"name": "ACME SARL", "email": "a@acme.example", "phone": "+33142685300"}
 STRANGER = {"name": "Zebra GmbH", "email": "z@zebra.example", "phone": "+33199999999"}
@@ -112,6 +113,39 @@ def test_a_list_of_nobody_but_strangers_ends_no_client(tmp_path: Path) -> None:
     rig.operate().release(hold.hold)
     rig.settle()
     assert archived_in_a(rig) == [True] * 4
+
+
+def test_who_said_that_the_strangers_are_right_is_not_asked_again(tmp_path: Path) -> None:
+    """A released set counts until its records are believed to be gone, however long that takes, and is not asked about a second time."""
+    rig = four_in_two(tmp_path)
+    rig.change_policy(timing=replace(INSTANT, confirm_delete_after_seconds=60.0))
+    become_strangers(rig)
+    rig.cycle()
+    (hold,) = rig.holds()
+    rig.operate().release(hold.hold)
+    for _ in range(9):
+        rig.cycle()
+        assert rig.holds() == []
+    assert archived_in_a(rig) == [True] * 4
+
+
+def test_a_released_set_that_came_back_is_asked_about_again(tmp_path: Path) -> None:
+    """What was let go, and was there again before anything followed, is held like any other set when it vanishes later."""
+    rig = four_in_two(tmp_path)
+    rig.change_policy(brakes={BrakeKind.DELETES: Brake(1, 0.1)})
+    known = rig.worlds["b"].snapshot()
+    become_strangers(rig)
+    rig.cycle()
+    (first,) = rig.holds()
+    rig.operate().release(first.hold)
+    rig.worlds["b"].restore(known)
+    rig.settle()
+    become_strangers(rig)
+    for _ in range(3):
+        rig.cycle()
+    (again,) = rig.holds()
+    assert again.hold != first.hold
+    assert archived_in_a(rig) == [False] * 4
 
 
 def test_strangers_are_created_nowhere_before_a_person_said_so(tmp_path: Path) -> None:
