@@ -6,7 +6,7 @@ and a listing that shows again what a field showed until a moment ago is not bel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ SENT_VALUES_MAX = 4
 
 MOVED_TO = "_moved_to"
 """Key in a record's memory: the id to which its system sent whoever asked for it."""
+
+MOVED_UNREAD = "_moved_unread"
+"""Key in a record's memory: that this other id was listed then, and its record could not be read."""
 
 EARLIER_VALUES_MAX = 4
 """Earlier values of one field that are remembered."""
@@ -176,6 +179,7 @@ def _row(
     kept = _kept(old.memory if old else {}, memories.get(listed.external_id, {}))
     engine_own = {key: kept.pop(key) for key in (WRITTEN, CREATED, EARLIER, SENT) if key in kept}
     kept.pop(MOVED_TO, None)  # it is there after all
+    kept.pop(MOVED_UNREAD, None)
     reading = system.provider.read(listed, kept)
     fields = reading.fields
     unchanged = old is not None and old.fields == fields and old.state is RecordState.PRESENT
@@ -333,18 +337,29 @@ def done_away(row: RecordRow, now: datetime) -> RecordRow:
 
 
 def mark_missing(
-    tx: Tx, rows: Iterable[RecordRow], *, cycle: str, now: datetime, moved: Mapping[str, str] | None = None
+    tx: Tx,
+    rows: Iterable[RecordRow],
+    *,
+    cycle: str,
+    now: datetime,
+    moved: Mapping[str, str] | None = None,
+    unread: Collection[str] = (),
 ) -> None:
     """Remember that records were absent from a complete walk and gone by id: once more in a later cycle, and it is believed.
 
-    moved: external id -> the id to which the system sent whoever asked for it.
+    moved: external id -> the id to which the system sent whoever asked for it. unread: ids that were listed and could not be read.
     """
+
+    def told(row: RecordRow) -> dict[str, Any]:
+        if not moved or row.external_id not in moved:
+            return row.memory
+        into = moved[row.external_id]
+        return {**row.memory, MOVED_TO: into, MOVED_UNREAD: into in unread}
+
     changed = [
         replace(
             row,
-            memory={**row.memory, MOVED_TO: moved[row.external_id]}
-            if moved and row.external_id in moved
-            else row.memory,
+            memory=told(row),
             state=RecordState.MISSING,
             missing_since=row.missing_since or now,
             missing_cycle=cycle,

@@ -419,7 +419,7 @@ def _ask_absent(
         return WalkOutcome.SUSPICIOUS, "a record that was listed cannot be read by id, so 'gone' proves nothing"
     with store.writing() as tx:
         counted = [row for row in gone if _counts(row, cycle, policy, clock())]
-        mark_missing(tx, counted, cycle=cycle, now=clock(), moved=moved)
+        mark_missing(tx, counted, cycle=cycle, now=clock(), moved=moved, unread=walk.quarantined)
     return WalkOutcome.COMPLETE, None
 
 

@@ -21,7 +21,7 @@ from syncd.core.model import UNKNOWN
 from syncd.engine import merging, trail
 from syncd.engine.absorbing import ARCHIVED, GONE_THERE, duplicates, set_apart
 from syncd.engine.decide import Barred, Scope
-from syncd.engine.observe import EARLIER, MOVED_TO
+from syncd.engine.observe import EARLIER, MOVED_TO, MOVED_UNREAD
 from syncd.engine.systems import digest
 from syncd.store import Base, Bundle, HoldKind, HoldRow, HoldState, LinkRow, LinkState, RecordRow, RecordState
 
@@ -67,6 +67,8 @@ def find_taker(tx: Tx, row: RecordRow, link: LinkRow, scope: Scope) -> Taker | N
     if found is not None and found.state in THERE:
         owner = tx.link(row.system, found.external_id)
         return Taker(owner.client if owner is not None else None, found.external_id, told=True)
+    if isinstance(told, str) and found is None and row.memory.get(MOVED_UNREAD) is True:
+        return Taker(None, told, told=True)  # it is waited for until it can be read, or is listed no more
     [bundle] = tx.bundles([link.client])
     for other, record in bundle.sides:
         same = other.system == row.system and other.external_id != row.external_id and other.state is LinkState.LINKED

@@ -130,6 +130,48 @@ def test_what_the_system_says_is_believed_of_a_record_that_cannot_be_read(tmp_pa
     assert_complete(rig)
 
 
+def test_what_the_system_says_is_believed_of_a_record_that_was_never_read(tmp_path: Path) -> None:
+    """An old id that leads to a listed record which could not be read yet archives nobody; once it is read, their merge is proposed."""
+    rig = typed_twice(tmp_path)
+    new = rig.worlds["a"].add(name="Cordonnerie Petit", email="c@petit.example", x_note="\x00")
+
+    def redirect(call: Call) -> None:
+        if call.action == "fetch" and call.external_id == "2":
+            raise Gone("a: moved", external_id="2", moved_to=new, status=301)
+
+    rig.worlds["a"].remove("2")
+    rig.worlds["a"].before.append(redirect)
+    for _ in range(4):
+        rig.cycle()
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 3
+    assert rig.worlds["b"].record("2")["archived"] is False
+    rig.worlds["a"].edit(new, x_note=None)
+    for _ in range(3):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert (hold.kind, {item["client"] for item in hold.items}) == (HoldKind.MERGE, {"c2", "c4"})
+    assert rig.worlds["b"].record("2")["archived"] is False
+    assert_complete(rig)
+
+
+def test_an_old_id_that_leads_to_nothing_any_more_is_a_delete(tmp_path: Path) -> None:
+    """Where the record that was never read vanishes in turn, there is nobody who took the place of the first one."""
+    rig = typed_twice(tmp_path)
+    new = rig.worlds["a"].add(name="Cordonnerie Petit", x_note="\x00")
+
+    def redirect(call: Call) -> None:
+        if call.action == "fetch" and call.external_id == "2":
+            raise Gone("a: moved", external_id="2", moved_to=new, status=301)
+
+    rig.worlds["a"].remove("2")
+    rig.worlds["a"].before.append(redirect)
+    for _ in range(4):
+        rig.cycle()
+    rig.worlds["a"].remove(new)
+    rig.settle()
+    assert rig.worlds["b"].record("2")["archived"] is True
+
+
 def twins(folder: Path, number: int, **options: Any) -> Rig:
     """So many clients that are twice in one system, with the same VAT number."""
     rig = make_rig(folder, ("a", "b"), **options)
