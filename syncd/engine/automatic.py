@@ -177,10 +177,10 @@ def held_clients(tx: Tx) -> dict[str, str]:
     return held
 
 
-def held_ends(tx: Tx) -> dict[str, str]:
-    """Clients of which a record vanished with so many others that a person decides whether it was deleted, and why."""
+def held_ends(tx: Tx) -> dict[tuple[str, str], str]:
+    """(client, system) of a record that vanished with so many others that a person decides whether it was deleted, and why."""
     return {
-        str(item["client"]): f"{hold.hold}: {hold.reason}"
+        (str(item["client"]), str(hold.system)): f"{hold.hold}: {hold.reason}"
         for hold in tx.holds(HoldState.OPEN)
         if is_record_brake(hold)
         for item in hold.items

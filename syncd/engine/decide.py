@@ -61,8 +61,8 @@ class Scope:
     """What a reconcile works with. blocked: system -> why nothing may be created there now. frozen: why nothing at all is written.
 
     closed: the systems that are blocked because a person is asked about them.
-    held_clients, held_ends: client -> why a person has to decide before it is created anywhere; of those in `held_ends` only as long as
-    none of its records is there. absorbed: record -> the record of the same system that survives a merge of clients instead of it; unheard:
+    held_clients: client -> why a person has to decide before it is created anywhere. held_ends: (client, system) -> why a person has to
+    decide whether it was deleted there; as long as none of its records is there, it is created nowhere. absorbed: record -> the record of the same system that survives a merge of clients instead of it; unheard:
     those of them that were not read since.
     """
 
@@ -74,7 +74,7 @@ class Scope:
     frozen: str | None = None
     barred: Barred = frozenset()
     held_clients: Mapping[str, str] = field(default_factory=dict)
-    held_ends: Mapping[str, str] = field(default_factory=dict)
+    held_ends: Mapping[tuple[str, str], str] = field(default_factory=dict)
     refused_lossy: frozenset[str] = frozenset()
     absorbed: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
     unheard: frozenset[RecordKey] = frozenset()

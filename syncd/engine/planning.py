@@ -83,8 +83,10 @@ def _vanishing(bundle: Bundle, draft: Draft) -> str | None:
 
 def _held_end(bundle: Bundle, draft: Draft, scope: Scope) -> str | None:
     """The hold that says whether a client was deleted of which no record is there; None where it is not asked of a person."""
-    reason = scope.held_ends.get(draft.client.client)
-    return reason if reason is not None and _vanishing(bundle, draft) is not None else None
+    reasons = [
+        scope.held_ends[key] for name in scope.systems if (key := (draft.client.client, name)) in scope.held_ends
+    ]
+    return reasons[0] if reasons and _vanishing(bundle, draft) is not None else None
 
 
 def _settling(standing: Standing) -> Standing:
@@ -118,6 +120,9 @@ def _plan_system(
         scope.blocked[system.name],
     ):
         outcome = replace(outcome, standing=State.HELD)
+    asked = scope.held_ends.get((draft.client.client, system.name))
+    if asked is not None and held is not None and held.state == "missing" and outcome.standing is State.EXCLUDED:
+        outcome = replace(outcome, standing=State.HELD, reason=asked)  # whether it was deleted
     intent = outcome.intent
     if draft.client.origins.get("archived", "").startswith(DELETED_IN):
         intent = _after_delete(intent, draft, system, held, record)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from syncd.core.model import Brake, BrakeKind, Mode, Raw, Timing
-from syncd.store import ClientState, ConflictStatus, StandingState
-from tests.engine.rig import make_rig, writes
+from syncd.store import ClientState, ConflictStatus, HoldRow, StandingState
+from tests.engine.rig import Rig, make_rig, writes
 
 
 def test_a_client_of_one_system_appears_in_every_other(tmp_path: Path) -> None:
@@ -97,6 +97,16 @@ def test_a_delete_archives_elsewhere_and_is_a_tombstone(tmp_path: Path) -> None:
     assert rig.worlds["b"].ids() == ["2", "3"]
 
 
+def stands(rig: Rig, hold: HoldRow, system: str) -> dict[StandingState, str]:
+    """How the clients that a hold names stand in a system, and why."""
+    store = rig.store()
+    with store.reading() as tx:
+        told = [row for item in hold.items for row in tx.standings(str(item["client"])) if row.system == system]
+    store.close()
+    assert len(told) == len(hold.items)
+    return {row.state: row.reason or "" for row in told}
+
+
 def test_a_mass_delete_is_held_as_one_set(tmp_path: Path) -> None:
     """More deletes than the brake allows are held together, and released once by name."""
     rig = make_rig(tmp_path)
@@ -110,8 +120,11 @@ def test_a_mass_delete_is_held_as_one_set(tmp_path: Path) -> None:
     (hold,) = rig.holds()
     assert len(hold.items) == 8
     assert not any(rig.worlds["b"].record(str(number))["archived"] for number in range(1, 21))
+    assert stands(rig, hold, "a") == {StandingState.HELD: f"{hold.hold}: {hold.reason}"}
+    assert stands(rig, hold, "b") == {StandingState.IN_SYNC: ""}
     rig.operate().release(hold.hold)
     rig.settle()
+    assert stands(rig, hold, "a") == {StandingState.EXCLUDED: "deleted there; never created again"}
     assert sum(bool(rig.worlds["b"].record(number)["archived"]) for number in rig.worlds["b"].ids()) == 8
     assert rig.holds() == []
 
