@@ -15,9 +15,10 @@ def main() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # What is imported stays: looking through it for garbage, again and again while it loads, would be a tenth of a short command.
     gc.disable()
-    from syncd.cli import front  # noqa: PLC0415 - half a second in which a signal may come
+    from syncd import footprint  # noqa: PLC0415 - half a second in which a signal may come
+    from syncd.cli import front  # noqa: PLC0415
 
-    gc.freeze()
+    footprint.settle()
     gc.enable()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter gets its number, not a traceback.

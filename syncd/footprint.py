@@ -16,6 +16,11 @@ import time
 from typing import Any, Final
 
 TIDY_SECONDS: Final = 60.0
+LOOK_AFTER: Final = (20_000, 20, 50)
+"""New objects that can be part of a cycle before Python looks for cycles among them; it looks at those that survived every 20 times, at
+all every 50 times that. Its own figures (700, 10, 10) are those of programs with few objects: a page of a thousand clients is ten times as
+many, all of which survive until it is stored, and looking through them again and again took a quarter of a first walk."""
+
 LARGE_BYTES: Final = 128 * 1024
 """Blocks from this size on are mapped one by one. It is glibc's own figure, which it raises up to 32 MiB unless it is told."""
 
@@ -44,6 +49,12 @@ def confine() -> bool:
     if mallopt is None:
         return False
     return all(mallopt(*told) for name, told in SETTINGS.items() if name not in os.environ)
+
+
+def settle() -> None:
+    """What is there now stays and is not looked through for garbage any more; what comes is looked through as `LOOK_AFTER` says."""
+    gc.freeze()
+    gc.set_threshold(*LOOK_AFTER)
 
 
 def tidy() -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from syncd.core import normalize
 from syncd.core.children import PREFIX, Removal
-from syncd.core.merge import Decision, Outcome, Side, merge
+from syncd.core.merge import Decision, Outcome, merge
 from syncd.core.model import (
     UNKNOWN,
     BrakeKind,
@@ -29,7 +29,8 @@ from syncd.core.plan import Extra
 from syncd.engine.bases import move_bases, with_moved
 from syncd.engine.children import Family, Sight, gather
 from syncd.engine.echoes import Echo, echoes_of
-from syncd.engine.observe import CREATED, SENT, WRITTEN
+from syncd.engine.hearing import at_rest, is_heard, still_typed
+from syncd.engine.observe import SENT
 from syncd.engine.systems import System, digest
 from syncd.store import (
     Base,
@@ -130,7 +131,7 @@ def decide(bundle: Bundle, scope: Scope) -> Draft:
     sides = [(_with_unanswered(link, record, golden, scope), record) for link, record in present(bundle, scope.systems)]
     draft = Draft(bundle.client, {(link.system, link.external_id): link for link, _ in (*bundle.sides, *sides)})
     _adopt_typed_split(golden, sides)
-    fresh = _still_typed(sides, scope)
+    fresh = still_typed(sides, scope)
     draft.settles_at = max(fresh.values(), default=None)
     records = {(link.system, link.external_id): record for link, record in sides}
     bases = {(link.system, link.external_id): dict(link.bases) for link, _ in sides}
@@ -175,24 +176,6 @@ def _with_unanswered(link: LinkRow, record: RecordRow, golden: Mapping[str, Valu
     return link if bases == link.bases else replace(link, bases=bases)
 
 
-def _still_typed(sides: Sequence[tuple[LinkRow, RecordRow]], scope: Scope) -> dict[str, datetime]:
-    """System -> when its record will have stood still for the tenant's `settle`; until then it is not heard."""
-    settle = timedelta(seconds=scope.policy.timing.settle_seconds)
-    return {
-        link.system: record.changed_at + settle
-        for link, record in sides
-        if record.changed_at + settle > scope.now and not _is_our_own(record)
-    }
-
-
-def _is_our_own(record: RecordRow) -> bool:
-    """Whether the record's last change is a write of syncd's, which nobody is still typing."""
-    written = record.memory.get(WRITTEN)
-    if isinstance(written, Mapping):
-        return datetime.fromisoformat(str(written["at"])) == record.changed_at
-    return CREATED in record.memory and record.changed_at == record.first_seen_at
-
-
 def _note_empties(golden: dict[str, Value], unit: str, sides: Sequence[tuple[LinkRow, RecordRow]]) -> None:
     """A part that some system says is empty, and nobody knows a value of, is empty and not unknown."""
     for part in parts_of(unit):
@@ -219,18 +202,19 @@ def _merge_unit(
     fresh: Collection[str] = (),
 ) -> Decision:
     held = unit_value(golden, unit)
-    views: list[Side] = []
-    for link, record in sides:
-        view = scope.systems[link.system].side(unit, golden, link, record, scope.policy)
-        if (client, unit, link.system) in scope.barred or (link.system in fresh and view.seen is not UNKNOWN):
-            view = replace(view, mirror=UNKNOWN)
-        if unit == "archived" and (link.system, link.external_id) in scope.absorbed:
-            view = replace(view, mirror=UNKNOWN)  # archived is what it is to be, and nothing that golden should follow
-        views.append(view)
+    golden_value = None if held is UNKNOWN else held
+    heard = [
+        (scope.systems[link.system], link, record)
+        for link, record in sides
+        if is_heard(client, unit, link, scope, fresh)
+    ]
+    if (settled := at_rest(unit, golden_value, heard, scope.policy)) is not None:
+        return settled
+    views = [system.side(unit, golden, link, record, scope.policy) for system, link, record in heard]
     context = scope.context.within(golden)
     return merge(
         unit,
-        None if held is UNKNOWN else held,
+        golden_value,
         views,
         scope.policy.field(unit),
         equal=lambda left, right: normalize.same(unit, left, right, context),

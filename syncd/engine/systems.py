@@ -138,6 +138,11 @@ class System:
 
         return same
 
+    def shows(self, unit: str) -> bool:
+        """Whether what this system says of a unit is known, from reading it or from remembering what was written."""
+        fields = self.provider.fields
+        return any(spec.read or spec.remembered for part in parts_of(unit) if (spec := fields.get(part)) is not None)
+
     def side(self, unit: str, golden: Fields, link: LinkRow, record: RecordRow, policy: Policy) -> Side:
         """This system's view of one unit of a client, for the merge."""
         base = link.bases.get(unit)

@@ -25,6 +25,7 @@ import msgspec
 from sqlalchemy import Engine as Database
 from sqlalchemy import event
 
+from syncd import footprint
 from syncd.core.model import Context, Mode, Policy, SystemPolicy, Timing
 from syncd.engine import Engine
 from syncd.engine.pull import pull
@@ -173,6 +174,7 @@ def profiled(task: Task, folder: Path) -> str:
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     given = msgspec.json.decode(sys.argv[1], type=Task)
+    footprint.settle()  # as the program does once it is loaded
     if sys.argv[2:] == ["profile"]:
         print(profiled(given, Path(given.folder)))  # noqa: T201 - it tells its parent
     else:
