@@ -351,7 +351,7 @@ standings = Table(
     _word("state", StandingState),
     _text("reason"),
     Column("drift", Boolean, nullable=False),
-    Index(None, "system", "state", "drift"),
+    Index(None, "system", "state", "drift", "client"),
 )
 
 aparts = Table(
