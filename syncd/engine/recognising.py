@@ -6,7 +6,7 @@ has just changed. What it finds is a proposal like any other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from syncd import log
@@ -45,7 +45,7 @@ def _propose(tx: Tx, bundle: Bundle, scope: Scope) -> int:
     opened = 0
     for other in tx.bundles(others):
         if _are_one(bundle, other, scope) and not merging.parted(tx, bundle, other):
-            opened += _hold(tx, bundle, other, scope)
+            opened += ask(tx, bundle, other, "a number was typed that makes them equal: they may be one client", scope)
     return opened
 
 
@@ -57,7 +57,10 @@ def _are_one(first: Bundle, second: Bundle, scope: Scope) -> bool:
     return all(sides.values()) and are_certain(shown, scope.context)
 
 
-def _hold(tx: Tx, first: Bundle, second: Bundle, scope: Scope) -> int:
+def ask(
+    tx: Tx, first: Bundle, second: Bundle, reason: str, scope: Scope, extra: Mapping[str, Any] | None = None
+) -> int:
+    """Propose two clients, unless an open proposal names both. extra: what each item tells beside its record. How many holds."""
     refs: list[tuple[RecordKey, str]] = []
     active: list[set[str]] = []
     for bundle in (first, second):
@@ -72,10 +75,9 @@ def _hold(tx: Tx, first: Bundle, second: Bundle, scope: Scope) -> int:
     if asked or tx.is_held(key):
         return 0
     items: list[dict[str, Any]] = [
-        {"client": client, "system": system, "external_id": external_id}
+        {"client": client, "system": system, "external_id": external_id, **(extra or {})}
         for (system, external_id), client in sorted(refs)
     ]
-    reason = "a number was typed that makes them equal: they may be one client"
     system = shared[0] if shared else items[-1]["system"]
     tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], kind, system, reason, items, scope.now, key))
     _log.warning("hold_opened", kind=kind.value, system=system, reason=reason)

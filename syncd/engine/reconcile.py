@@ -24,6 +24,7 @@ from syncd.engine.decide import Barred, Draft, Scope, decide, mass_changes
 from syncd.engine.merging import note_echoes, running
 from syncd.engine.planning import fill_ids, plan_client
 from syncd.engine.recognising import propose_equal
+from syncd.engine.resembling import propose_resembling
 from syncd.engine.taking_over import in_question, propose_retired
 from syncd.store import (
     Bundle,
@@ -159,6 +160,7 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     added = _add_conflicts(tx, [row for draft in drafts for row in draft.conflicts])
     _close_conflicts(tx, drafts, undecided)
     asked += _add_holds(tx, holds) + propose_equal(tx, bundles, drafts, scope)
+    asked += propose_resembling(tx, bundles, drafts, scope)
     return Reconciled(len(bundles), added, asked)
 
 
