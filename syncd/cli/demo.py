@@ -143,7 +143,7 @@ def _first(stage: Stage) -> report.Document:
     )
 
     done = _work(stage)
-    stage.tell("\n2. People at work: one edit in each system, two equal ones, two different ones, a new client.")
+    stage.tell("\n2. People at work: one edit in each system, two equal, two different, a new client, a contact.")
     for deed in done:
         stage.tell(f"  {deed.label}  {deed.words}")
 
@@ -199,7 +199,7 @@ def _work(stage: Stage) -> list[Deed]:
     """Let people work in the systems' own apps, by the side door."""
     [tenant] = stage.found.tenants
     with opened(stage.found.service, tenant) as store:
-        done = deeds(list(report.clients(store, tenant.name)))
+        done = deeds(list(report.clients(store, tenant.name)), report.records(store, tenant.name, system="lsp"))
     for deed in done:
         for provider, row_id, raw in deed.acts:
             if row_id is None:

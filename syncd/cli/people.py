@@ -1,4 +1,4 @@
-"""What people do in the simulated systems during the demo: one edit in each, two equal ones, two different ones, a new client.
+"""What people do in the simulated systems during the demo: one edit in each, two equal ones, two different ones, a new client, a contact.
 
 Values are in each system's own words, as its app would store them; all of them are invented.
 """
@@ -29,8 +29,8 @@ class Deed:
     acts: Sequence[Act] = field(default_factory=tuple)
 
 
-def deeds(clients: Sequence[Mapping[str, Any]]) -> list[Deed]:
-    """What people do to clients (documents as `syncd clients` gives them), each time to another one."""
+def deeds(clients: Sequence[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]) -> list[Deed]:
+    """What people do to clients (documents as `syncd clients` gives them), each time to another one. records: as `syncd records` gives them."""
     cast = _Cast(clients)
     return [
         cast.edit("a", "a new phone number in books", ("books", "lsp", "erp"), books={"phone": "04 91 55 01 42"}),
@@ -54,6 +54,7 @@ def deeds(clients: Sequence[Mapping[str, Any]]) -> list[Deed]:
             erp={"addressCity": "Nancy"},
         ),
         Deed("g", f"a new client in lsp: {NEWCOMER}", None, NEWCOMER, (("lsp_expert", None, _newcomer()),)),
+        cast.edit_contact("h", ("lsp", "erp"), "lsp", records, {"phone": "+48 22 555 01 77"}),
     ]
 
 
@@ -87,3 +88,26 @@ class _Cast:
                 acts = tuple((PROVIDERS[system], records[system], raw) for system, raw in edits.items())
                 return Deed(label, f"{client['client']} {name}: {words}", client["client"], name, acts)
         return Deed(label, f"nobody to whom this could happen: {words}", None, "")
+
+    def edit_contact(
+        self,
+        label: str,
+        needed: Sequence[str],
+        where: str,
+        records: Iterable[Mapping[str, Any]],
+        values: dict[str, Any],
+    ) -> Deed:
+        """An edit, in one system, of the first contact that is not the client's primary one, of a client held by all the needed systems."""
+        known = {row["external_id"]: row["fields"].get("contacts") or () for row in records if row["system"] == where}
+        what = f"a new {' and '.join(values)} number of a contact in {where}"
+        for client in self._left:
+            ids = {link["system"]: link["external_id"] for link in client["links"] if link["state"] == "linked"}
+            contacts = known.get(ids.get(where), ())
+            chosen = next((each["id"] for each in contacts if not each.get("primary")), None)
+            if chosen is not None and all(system in ids for system in needed):
+                self._left.remove(client)
+                name = str(client["fields"].get("name") or client["client"])
+                raw = [{"id": each["id"], **(values if each["id"] == chosen else {})} for each in contacts]
+                act = (PROVIDERS[where], ids[where], {"contacts": raw})
+                return Deed(label, f"{client['client']} {name}: {what}", client["client"], name, (act,))
+        return Deed(label, f"nobody to whom this could happen: {what}", None, "")

@@ -18,6 +18,17 @@ def syncd(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
 
 
+def shown_contact(folder: Path, client: str) -> set[str]:
+    """The systems in which a contact of a client shows the number that somebody typed in the demo."""
+    rows = json.loads(syncd("--config", "demo/config", "records", "--json", folder=folder).stdout)["records"]
+    return {
+        row["system"]
+        for row in rows
+        for contact in row["fields"].get("contacts") or ()
+        if row["client"] == client and str(contact.get("phone")).replace(" ", "") == "+48225550177"
+    }
+
+
 @pytest.mark.timeout(200)
 def test_demo_and_again(tmp_path: Path) -> None:
     """The first demo logs exactly its one conflict, merges two clients and ends in silence; the second sends nothing; --config reads what it left."""
@@ -29,7 +40,9 @@ def test_demo_and_again(tmp_path: Path) -> None:
     assert document["writes_in_last_cycle"] == 0
     assert [conflict["field"] for conflict in document["conflicts"]] == ["address"]
     assert {each["system"] for each in document["conflicts"][0]["candidates"]} >= {"lsp", "erp"}
-    assert [deed["deed"] for deed in document["people"]] == list("abcdefg")
+    assert [deed["deed"] for deed in document["people"]] == list("abcdefgh")
+    assert "of a contact in lsp" in document["people"][-1]["what"]
+    assert shown_contact(tmp_path, document["people"][-1]["what"].split()[0]) == {"lsp", "erp"}
     merge = document["merge"]
     assert {each["field"] for each in merge["rivals"]} >= {"name"}
     assert {row["system"] for row in document["totals"] if row["archived"]} == {"lsp", "erp"}
