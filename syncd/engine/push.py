@@ -42,6 +42,7 @@ from syncd.engine.observe import (
     written_memory,
 )
 from syncd.engine.pull import new_system
+from syncd.engine.recognising import give_way
 from syncd.engine.reports import Pushed
 from syncd.engine.systems import digest, whole_groups
 from syncd.engine.uniting import merge_records
@@ -470,6 +471,7 @@ def _taken(tx: Tx, lane: Lane, row: WriteRow, error: Duplicate, said: Mapping[st
     if step:
         return replace(row, state=WriteState.PARKED, error={**said, "next": step})
     if asked is None or asked.state is not HoldState.OPEN:
+        give_way(tx, [row.client, *([link.client] if link is not None else [])], now)
         _propose_link(tx, row, error, key, now)
     if row.action is Action.CREATE:
         return replace(row, state=WriteState.DROPPED, done_at=now, error=dict(said))

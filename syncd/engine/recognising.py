@@ -6,7 +6,9 @@ has just changed. What it finds is a proposal like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from syncd import log
@@ -15,7 +17,7 @@ from syncd.engine import merging
 from syncd.engine.decide import Draft, Scope, present
 from syncd.engine.gathering import is_active
 from syncd.engine.systems import digest
-from syncd.store import Bundle, HoldKind, HoldRow, RecordKey
+from syncd.store import Bundle, HoldKind, HoldRow, HoldState, RecordKey
 
 if TYPE_CHECKING:
     from syncd.store import Tx
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 UNITS = frozenset({"registration_number", "vat_number"})
 KEYS = frozenset({"reg", "siret", "vat"})
 """Keys of equal numbers; two establishments of one company (an equal SIREN alone) are two clients."""
+
+TYPED = "typed"
+"""Mark of the items of a proposal that is made because an edit has made two clients alike."""
 
 _log = log.get("linking")
 
@@ -71,7 +76,7 @@ def ask(
     kind = HoldKind.MERGE if shared else HoldKind.LINK
     key = f"{kind.value}:{digest(sorted(ref for ref, _ in refs))}"
     clients = {first.client.client, second.client.client}
-    asked = [hold for hold in tx.holds() if hold.kind in (HoldKind.LINK, HoldKind.MERGE) and _names(hold) >= clients]
+    asked = [hold for hold in tx.holds() if hold.kind in (HoldKind.LINK, HoldKind.MERGE) and names(hold) >= clients]
     if asked or tx.is_held(key):
         return 0
     items: list[dict[str, Any]] = [
@@ -84,5 +89,18 @@ def ask(
     return 1
 
 
-def _names(hold: HoldRow) -> set[str]:
+def give_way(tx: Tx, clients: Collection[str], now: datetime) -> None:
+    """A system's own word about two clients says more than their likeness: what was asked because of that is asked with it."""
+    for hold in tx.holds():
+        if is_of_likeness(hold) and names(hold) == set(clients):
+            tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=now, decided_by="asked about anew"))
+
+
+def is_of_likeness(hold: HoldRow) -> bool:
+    """Whether a proposal was made because an edit has made two clients alike (`syncd.engine.resembling`)."""
+    return bool(hold.items) and hold.items[0].get(TYPED) is True
+
+
+def names(hold: HoldRow) -> set[str]:
+    """The clients that a hold names."""
     return {str(item["client"]) for item in hold.items if item.get("client")}

@@ -29,15 +29,12 @@ from syncd.engine import merging
 from syncd.engine.decide import Draft, Scope, present
 from syncd.engine.gathering import COMMON
 from syncd.engine.linking import PROPOSED, explained
-from syncd.engine.recognising import ask
+from syncd.engine.recognising import TYPED, ask, is_of_likeness, names
 from syncd.store import Base, Bundle, ClientState, HoldRow, HoldState
 
 if TYPE_CHECKING:
     from syncd.core.model import Fields
     from syncd.store import Tx
-
-TYPED = "typed"
-"""Mark of the items of a proposal that is made because of an edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def propose_resembling(tx: Tx, bundles: Sequence[Bundle], drafts: Sequence[Draft
     moved = {each.client.client: each for each in drafts if each.changes and before[each.client.client].client.fields}
     if not moved:
         return 0
-    asked = [hold for hold in tx.holds() if _is_ours(hold) and moved.keys() & _clients(hold)]
+    asked = [hold for hold in tx.holds() if is_of_likeness(hold) and moved.keys() & names(hold)]
     if asked:
         _let_go(tx, asked, scope)
     views: dict[str, _Moved] = {}
@@ -113,18 +110,16 @@ def _alike(view: _Moved, theirs: Identity, sharing: _Sharing, scope: Scope) -> V
 
 def _let_go(tx: Tx, asked: Iterable[HoldRow], scope: Scope) -> None:
     """A proposal ends by itself where the clients do not look alike any more."""
-    known = {
-        name: _of(each, scope) for name, each in _bundles(tx, {c for hold in asked for c in _clients(hold)}).items()
-    }
+    known = {name: _of(each, scope) for name, each in _bundles(tx, {c for hold in asked for c in names(hold)}).items()}
     sharing = _sharing(tx, _keys(known.values(), scope))
     for hold in asked:
-        pair = [known[client] for client in sorted(_clients(hold)) if client in known]
+        pair = [known[client] for client in sorted(names(hold)) if client in known]
         if len(pair) != 2:  # noqa: PLR2004 - two clients; what else ends a proposal is seen elsewhere
             continue
         if judge(pair[0], pair[1], sharing, scope.policy.matching).zone == "reject":
             words = "they do not look alike any more"
             tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by=words))
-            tx.mark_dirty(sorted(_clients(hold)))
+            tx.mark_dirty(sorted(names(hold)))
 
 
 def _is_edited(before: Bundle, draft: Draft) -> bool:
@@ -191,11 +186,3 @@ def _told(verdict: Verdict, scope: Scope) -> dict[str, Any]:
         "evidence": explained(verdict.evidence, scope.policy.matching.weights.prior),
         TYPED: True,
     }
-
-
-def _is_ours(hold: HoldRow) -> bool:
-    return bool(hold.items) and hold.items[0].get(TYPED) is True
-
-
-def _clients(hold: HoldRow) -> set[str]:
-    return {str(item["client"]) for item in hold.items}

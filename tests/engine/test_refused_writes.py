@@ -53,6 +53,8 @@ def test_a_refused_change_is_not_told_as_a_create(tmp_path: Path) -> None:
     rig.cycle()
     [hold] = rig.holds()
     assert hold.reason == "b refused to change record 2: its record 1 has such a value already"
+    rig.settle()
+    assert [each.hold for each in rig.holds()] == [hold.hold]
     [parked] = rig.writes(WriteState.PARKED)
     assert parked.error is not None
     assert "link proposal" in parked.error["next"]
