@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, and_, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import Executable, RowMapping, and_, bindparam, delete, func, or_, select, text, tuple_, update
 
 from syncd.core.model import CUSTOM_PREFIX, Value
 from syncd.store import tables
 from syncd.store.columns import plain
+from syncd.store.forms import Forms
 from syncd.store.rows import (
     Bundle,
     ClientRow,
@@ -86,15 +87,23 @@ def dirty(work: Work, limit: int, after: str = "") -> list[str]:
 
 def mark_dirty(work: Work, ids: Collection[str]) -> None:
     """Have some clients reconciled again; unknown ids are passed over."""
+    work.ask(_dirtied, ids=work.listed(ids))
+
+
+def _dirtied(forms: Forms) -> Executable:
     column = tables.clients.c
-    work.run(update(tables.clients).where(work.among(column.client, ids), ~column.dirty).values(dirty=True))
+    return update(tables.clients).where(forms.within(column.client, "ids"), ~column.dirty).values(dirty=True)
 
 
 def mark_dirty_by_records(work: Work, system: str, ids: Collection[str]) -> None:
     """Have the clients of some records reconciled again; records without a client are passed over."""
+    work.ask(_dirtied_by_records, of=system, ids=work.listed(ids))
+
+
+def _dirtied_by_records(forms: Forms) -> Executable:
     link, column = tables.links.c, tables.clients.c
-    owners = select(link.client).where(link.system == system, work.among(link.external_id, ids))
-    work.run(update(tables.clients).where(column.client.in_(owners), ~column.dirty).values(dirty=True))
+    owners = select(link.client).where(link.system == bindparam("of"), forms.within(link.external_id, "ids"))
+    return update(tables.clients).where(column.client.in_(owners), ~column.dirty).values(dirty=True)
 
 
 def mark_dirty_by_standing(work: Work, system: str, state: StandingState) -> None:
@@ -112,10 +121,9 @@ def mark_all_dirty(work: Work) -> None:
 
 def resolve_alias(work: Work, identifier: str) -> str | None:
     """The id of the client that survives: the given one, or what it was merged into. None for an unknown id."""
-    column = tables.clients.c
     current = identifier
     for _ in range(ALIAS_LIMIT_STEPS):
-        found = work.run(select(column.merged_into).where(column.client == current)).first()
+        found = work.ask(_alias, named=current).first()
         if found is None:
             return None
         if found[0] is None:
@@ -123,6 +131,11 @@ def resolve_alias(work: Work, identifier: str) -> str | None:
         current = found[0]
     message = f"the aliases of client {identifier} form a circle"
     raise ValueError(message)
+
+
+def _alias(_forms: Forms) -> Executable:
+    column = tables.clients.c
+    return select(column.merged_into).where(column.client == bindparam("named"))
 
 
 def aliases(work: Work, identifier: str) -> list[str]:
@@ -136,24 +149,27 @@ def aliases(work: Work, identifier: str) -> list[str]:
 def bundles(work: Work, ids: Collection[str]) -> list[Bundle]:
     """Clients with all their sides, in the order of the ids; unknown ids are left out."""
     found = _clients_by_id(work, ids)
+    width = len(names_of(LinkRow))
+    sides: dict[str, list[tuple[LinkRow, RecordRow | None]]] = {}
+    for row in work.ask(_sides, ids=work.listed(ids)):
+        held, shown = LinkRow(*row[:width]), row[width:]
+        sides.setdefault(held.client, []).append((held, None if shown[0] is None else RecordRow(*shown)))
+    order = dict.fromkeys(ids)
+    return [Bundle(found[name], tuple(sides.get(name, ()))) for name in order if name in found]
+
+
+def _sides(forms: Forms) -> Executable:
     record, link, said = tables.records.c, tables.links.c, tables.payloads.c
     # One join after the other: SQLite would put the two tables of `mirrored` together in full, for every look at one client.
     joined = tables.links.outerjoin(
         tables.records, and_(record.system == link.system, record.external_id == link.external_id)
     ).outerjoin(tables.payloads, and_(said.system == link.system, said.external_id == link.external_id))
-    link_names = names_of(LinkRow)
-    statement = (
-        select(*(link[name] for name in link_names), *tables.RECORD)
+    return (
+        select(*(link[name] for name in names_of(LinkRow)), *tables.RECORD)
         .select_from(joined)
-        .where(work.among(link.client, ids))
+        .where(forms.within(link.client, "ids"))
         .order_by(link.system, link.external_id)
     )
-    sides: dict[str, list[tuple[LinkRow, RecordRow | None]]] = {}
-    for row in work.run(statement):
-        held, shown = LinkRow(*row[: len(link_names)]), row[len(link_names) :]
-        sides.setdefault(held.client, []).append((held, None if shown[0] is None else RecordRow(*shown)))
-    order = dict.fromkeys(ids)
-    return [Bundle(found[name], tuple(sides.get(name, ()))) for name in order if name in found]
 
 
 def put_links(work: Work, rows: Iterable[LinkRow]) -> None:
@@ -163,8 +179,14 @@ def put_links(work: Work, rows: Iterable[LinkRow]) -> None:
 
 def link(work: Work, system: str, external_id: str) -> LinkRow | None:
     """The link of one record."""
+    found = work.ask(_link, of=system, record=external_id).first()
+    return None if found is None else LinkRow(*found)
+
+
+def _link(_forms: Forms) -> Executable:
     column = tables.links.c
-    return work.row(LinkRow, tables.links, column.system == system, column.external_id == external_id)
+    chosen = (column.system == bindparam("of"), column.external_id == bindparam("record"))
+    return select(*(column[name] for name in names_of(LinkRow))).where(*chosen)
 
 
 def owners(work: Work, system: str, ids: Collection[str]) -> dict[str, str]:
@@ -303,8 +325,12 @@ def merges(
 
 
 def _clients_by_id(work: Work, ids: Collection[str]) -> dict[str, ClientRow]:
-    statement = select(tables.clients).where(work.among(tables.clients.c.client, ids))
-    return {found["client"]: _client_row(found) for found in work.run(statement).mappings()}
+    found = work.ask(_some_clients, ids=work.listed(ids)).mappings()
+    return {each["client"]: _client_row(each) for each in found}
+
+
+def _some_clients(forms: Forms) -> Executable:
+    return select(tables.clients).where(forms.within(tables.clients.c.client, "ids"))
 
 
 def _client_values(row: ClientRow) -> dict[str, Any]:

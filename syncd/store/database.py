@@ -27,6 +27,10 @@ from syncd.store.tx import Tx
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy import Executable
+
+    from syncd.store.forms import Forms
+
 
 def utc_now() -> datetime:
     """The time of this machine."""
@@ -201,6 +205,8 @@ class Store:
 
 
 def _locked_fence(tx: Tx) -> int:
-    column = tables.meta.c
-    locked = select(column.value).where(column.key == tables.FENCE).with_for_update()
-    return int(tx.run(locked).scalar_one())
+    return int(tx.ask(_fence).scalar_one())
+
+
+def _fence(_forms: Forms) -> Executable:
+    return select(tables.meta.c.value).where(tables.meta.c.key == tables.FENCE).with_for_update()

@@ -1,4 +1,4 @@
-"""Everything in which SQLite and PostgreSQL differ: where a tenant lives, transactions, locks, and three forms of SQL.
+"""Everything but the forms of SQL in which SQLite and PostgreSQL differ: where a tenant lives, transactions, and locks.
 
 SQLite: one file per tenant in one folder, WAL, every commit synced to disk before it counts, `BEGIN IMMEDIATE` to write
 (a deferred transaction that turns into a writing one fails at once with "database is locked"). PostgreSQL: one schema
@@ -12,35 +12,26 @@ import fcntl
 import hashlib
 import os
 import sqlite3
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sqlalchemy import (
     URL,
-    Column,
-    ColumnElement,
     Connection,
     Engine,
-    FromClause,
     NullPool,
-    Table,
-    Text,
-    any_,
     create_engine,
     event,
     func,
-    literal,
     make_url,
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from syncd.errors import Fenced, StoreBusy, StoreError
-from syncd.store.columns import encode, plain
 from syncd.store.pool import KEEPALIVE, LOCK_WAIT_SECONDS, Pool, arguments, driven
 from syncd.store.versions import version_of
 
@@ -104,18 +95,6 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
-        ...
-
-    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that can say ON CONFLICT."""
-        ...
-
-    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
-        """`column IN (values)` for any number of values, as one parameter."""
-        ...
-
-    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
-        """A table with the text columns `a` and `b`."""
         ...
 
 
@@ -276,20 +255,6 @@ class Sqlite:
     def close(self) -> None:
         self._engine.dispose()
         self._schema_engine.dispose()
-
-    def insert(self, table: Table) -> sqlite.Insert:
-        return sqlite.insert(table)
-
-    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
-        listed = func.json_each(literal(encode([plain(value) for value in values]), Text)).table_valued("value")
-        return column.in_(select(listed.c.value))
-
-    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
-        document = encode([[plain(first), plain(second)] for first, second in values])
-        listed = func.json_each(literal(document, Text)).table_valued("value")
-        first = func.json_extract(listed.c.value, "$[0]")
-        second = func.json_extract(listed.c.value, "$[1]")
-        return select(first.label("a"), second.label("b")).subquery("pairs")
 
 
 def _make_private_file(path: Path) -> None:
@@ -475,15 +440,3 @@ class Postgres:
         if not self._shared:
             for engine in (self._engine, self._schema_engine, self._work_engine):
                 engine.dispose()
-
-    def insert(self, table: Table) -> postgresql.Insert:
-        return postgresql.insert(table)
-
-    def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
-        return column == any_(literal([plain(value) for value in values], postgresql.ARRAY(Text)))
-
-    def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
-        array = postgresql.ARRAY(Text)
-        first = literal([plain(value) for value, _ in values], array)
-        second = literal([plain(value) for _, value in values], array)
-        return func.unnest(first, second).table_valued("a", "b", name="pairs").render_derived()

@@ -5,15 +5,19 @@ Functions of an open transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
+    Select,
     Text,
     and_,
+    bindparam,
     delete,
     distinct,
     func,
@@ -28,6 +32,7 @@ from sqlalchemy import (
 from syncd.store import tables
 from syncd.store.clients import mark_dirty_by_records
 from syncd.store.columns import KEY_LIMIT_CHARACTERS, plain
+from syncd.store.forms import Forms
 from syncd.store.rows import LinkState, MatchKey, RecordKey, RecordRow, RecordState
 from syncd.store.work import Work, names_of
 
@@ -69,16 +74,28 @@ class KeyHit(NamedTuple):
 
 def records(work: Work, system: str, ids: Collection[str]) -> dict[str, RecordRow]:
     """The mirror of some records of one system, by external id; unknown ids are left out."""
+    found = work.ask(_some_records, mirrored=system, ids=work.listed(ids))
+    return {(row := RecordRow(*each)).external_id: row for each in found}
+
+
+def _some_records(forms: Forms) -> Executable:
+    return _said_by(*_some(forms))
+
+
+def _some(forms: Forms) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """That a record is of the system `mirrored`, and one of `ids`."""
     record = tables.records.c
-    return {
-        row.external_id: row for row in _records(work, record.system == system, work.among(record.external_id, ids))
-    }
+    return record.system == bindparam("mirrored"), forms.within(record.external_id, "ids")
+
+
+def _said_by(*where: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    """Records with what they say, by system and external id."""
+    statement = select(*tables.RECORD).select_from(tables.mirrored).where(*where)
+    return statement.order_by(*tables.records.primary_key)
 
 
 def _records(work: Work, *where: ColumnElement[bool]) -> list[RecordRow]:
-    """Records with what they say, by system and external id."""
-    statement = select(*tables.RECORD).select_from(tables.mirrored).where(*where)
-    return [RecordRow(*row) for row in work.run(statement.order_by(*tables.records.primary_key))]
+    return [RecordRow(*row) for row in work.run(_said_by(*where))]
 
 
 def mirror(
@@ -100,14 +117,15 @@ def mirror(
 
 def digests(work: Work, system: str, ids: Collection[str]) -> dict[str, Digest]:
     """External id -> (digest, list digest, state) of the known ones."""
-    record = tables.records.c
-    state = type_coerce(
-        record.state, Text
-    )  # a look-up for each record of a page, cheaper than what the column's type does
-    statement = select(record.external_id, record.digest, record.list_digest, state)
-    statement = statement.where(record.system == system, work.among(record.external_id, ids))
-    found = work.run(statement).all()
+    found = work.ask(_digests, mirrored=system, ids=work.listed(ids)).all()
     return {key: Digest(digest, listed, _STATES[state]) for key, digest, listed, state in found}
+
+
+def _digests(forms: Forms) -> Executable:
+    record = tables.records.c
+    # A look-up for each record of a page, cheaper than what the column's type does.
+    state = type_coerce(record.state, Text)
+    return select(record.external_id, record.digest, record.list_digest, state).where(*_some(forms))
 
 
 def put_records(work: Work, rows: Iterable[RecordRow], page: int | None = None) -> None:
@@ -138,22 +156,36 @@ def touch_records(
     showed them as they are kept; none leaves that as it was. Those that were missing are present again: their clients become dirty and
     their ids are returned.
     """
-    record = tables.records.c
-    chosen = and_(record.system == system, work.among(record.external_id, ids))
-    missing = select(record.external_id).where(chosen, record.state == RecordState.MISSING)
-    returned = sorted(work.run(missing).scalars())
+    chosen = {"mirrored": system, "ids": work.listed(ids)}
+    returned = sorted(work.ask(_missing_among, **chosen).scalars())
     seen: dict[str, Any] = {"observed_at": at} | ({"seen_at": at} if believed else {})
     seen |= ({} if walk is None else {"walk": walk}) | ({} if page is None else {"page": page})
-    work.run(update(tables.records).where(chosen).values(**seen))
+    work.ask(_noted(tuple(seen)), **chosen, **{f"new_{name}": value for name, value in seen.items()})
     if returned:
-        there = {"state": RecordState.PRESENT, "missing_since": null(), "missing_cycle": null(), "gone_count": 0}
-        work.run(
-            update(tables.records)
-            .where(record.system == system, work.among(record.external_id, returned))
-            .values(**there)
-        )
+        work.ask(_there_again, mirrored=system, ids=work.listed(returned))
         mark_dirty_by_records(work, system, returned)
     return returned
+
+
+def _missing_among(forms: Forms) -> Executable:
+    record = tables.records.c
+    return select(record.external_id).where(*_some(forms), record.state == RecordState.MISSING)
+
+
+@cache
+def _noted(names: tuple[str, ...]) -> Callable[[Forms], Executable]:
+    """What makes the statement that sets some columns of some records, each to `new_` and its name."""
+
+    def make(forms: Forms) -> Executable:
+        new = {name: bindparam(f"new_{name}", type_=tables.records.c[name].type) for name in names}
+        return update(tables.records).where(*_some(forms)).values(**new)
+
+    return make
+
+
+def _there_again(forms: Forms) -> Executable:
+    there = {"state": RecordState.PRESENT, "missing_since": null(), "missing_cycle": null(), "gone_count": 0}
+    return update(tables.records).where(*_some(forms)).values(**there)
 
 
 def unseen(work: Work, system: str, walk: str) -> list[str]:
@@ -222,14 +254,18 @@ def unlinked(work: Work, limit: int | None = None, after: RecordKey = ("", "")) 
 
 def set_keys(work: Work, system: str, keys: Mapping[str, Collection[MatchKey]]) -> None:
     """Replace the match keys of some records: external id -> keys. Keys too long to be indexed are left out."""
-    table = tables.match_keys
-    work.run(delete(table).where(table.c.system == system, work.among(table.c.external_id, keys)))
+    work.ask(_without_keys, of=system, ids=work.listed(keys))
     values = [
         {"system": system, "external_id": external_id, "kind": kind, "value": value}
         for external_id, wanted in keys.items()
         for kind, value in sorted(_indexable(wanted))
     ]
-    work.upsert_values(table, values)
+    work.upsert_values(tables.match_keys, values)
+
+
+def _without_keys(forms: Forms) -> Executable:
+    key = tables.match_keys.c
+    return delete(tables.match_keys).where(key.system == bindparam("of"), forms.within(key.external_id, "ids"))
 
 
 def by_keys(work: Work, keys: Collection[MatchKey], limit_per_key: int) -> list[KeyHit]:

@@ -7,12 +7,13 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import Executable, and_, bindparam, exists, or_, select, update
 
 from syncd.core.model import Action
 from syncd.store import tables
+from syncd.store.forms import Forms
 from syncd.store.rows import OPEN_WRITES, WriteRow, WriteState
-from syncd.store.work import Work
+from syncd.store.work import Work, names_of
 
 REPLACED: Final = "replaced by a newer plan"
 
@@ -74,7 +75,13 @@ def writes(
 
 def write(work: Work, identifier: str) -> WriteRow | None:
     """One write by id."""
-    return work.row(WriteRow, tables.writes, tables.writes.c.write == identifier)
+    found = work.ask(_write, named=identifier).first()
+    return None if found is None else WriteRow(*found)
+
+
+def _write(_forms: Forms) -> Executable:
+    column = tables.writes.c
+    return select(*(column[name] for name in names_of(WriteRow))).where(column.write == bindparam("named"))
 
 
 def waiting(work: Work, system: str, now: datetime, limit: int | None = None) -> list[WriteRow]:
@@ -91,6 +98,10 @@ def claim(work: Work, identifier: str, now: datetime) -> bool:
     It must not be where the write does not wait (any more), where another write to the same record is being sent, or
     where it would create what another write of this client and system may have created already.
     """
+    return work.ask(_claimed, named=identifier, at=now).rowcount == 1
+
+
+def _claimed(_forms: Forms) -> Executable:
     write, other = tables.writes.c, tables.writes.alias("other").c
     same_record = and_(
         other.state == WriteState.SENDING, other.system == write.system, other.external_id == write.external_id
@@ -103,12 +114,12 @@ def claim(work: Work, identifier: str, now: datetime) -> bool:
         other.client == write.client,
     )
     running = exists().where(other.write != write.write, or_(same_record, same_creation))
-    claimed = work.run(
+    at = bindparam("at", type_=write.sending_at.type)
+    return (
         update(tables.writes)
-        .where(write.write == identifier, write.state == WriteState.WAITING, ~running)
-        .values(state=WriteState.SENDING, attempts=write.attempts + 1, sending_at=now)
+        .where(write.write == bindparam("named"), write.state == WriteState.WAITING, ~running)
+        .values(state=WriteState.SENDING, attempts=write.attempts + 1, sending_at=at)
     )
-    return claimed.rowcount == 1
 
 
 def open_writes(work: Work, clients: Collection[str]) -> dict[tuple[str, str], WriteRow]:

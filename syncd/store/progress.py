@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import Executable, bindparam, func, select
 
 from syncd.store import tables
+from syncd.store.forms import Forms
 from syncd.store.rows import CycleRow, SystemRow, WalkOutcome, WalkRow
 from syncd.store.work import Work
 
 
 def get_meta(work: Work, key: str) -> str | None:
     """A remembered word, or None."""
-    return work.run(select(tables.meta.c.value).where(tables.meta.c.key == key)).scalar()
+    return work.ask(_meta, word=key).scalar()
+
+
+def _meta(_forms: Forms) -> Executable:
+    return select(tables.meta.c.value).where(tables.meta.c.key == bindparam("word"))
 
 
 def set_meta(work: Work, key: str, value: str) -> None:
@@ -24,7 +29,7 @@ def new_ids(work: Work, prefix: str, count: int) -> list[str]:
     if count <= 0:
         return []
     counters = tables.counters
-    statement = work.backend.insert(counters).values(kind=prefix, value=count)
+    statement = work.forms.insert(counters).values(kind=prefix, value=count)
     statement = statement.on_conflict_do_update(
         index_elements=[counters.c.kind], set_={"value": counters.c.value + count}
     )

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, CursorResult, Dialect, Executable, FromClause, Table, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Dialect,
+    Executable,
+    FromClause,
+    Select,
+    Table,
+    select,
+)
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from syncd.errors import StoreError
 from syncd.store import bulk
 from syncd.store.columns import as_kept
 from syncd.store.dialects import Backend, described
+from syncd.store.forms import FORMS, Forms
 
 Row = TypeVar("Row")
 
@@ -42,10 +55,21 @@ class Work:
     def __init__(self, connection: Connection, backend: Backend, now: Callable[[], datetime]) -> None:
         self.connection = connection
         self.backend = backend
+        self.forms = FORMS[connection.dialect.name]
         self.now = now
 
+    def ask(self, make: Callable[[Forms], Executable], **values: Any) -> CursorResult[*tuple[Any, ...]]:
+        """Execute a statement that is made once, with values for its parameters. make: a function of a module, not one made anew.
+
+        SQLAlchemy takes several times as long to put a statement together as to execute it.
+        """
+        known = _MADE.get((self.connection.dialect.name, make))
+        if known is None:
+            known = _MADE[(self.connection.dialect.name, make)] = make(self.forms)
+        return self.run(known, values)
+
     def run(
-        self, statement: Executable, parameters: Sequence[dict[str, Any]] | None = None
+        self, statement: Executable, parameters: Sequence[dict[str, Any]] | dict[str, Any] | None = None
     ) -> CursorResult[*tuple[Any, ...]]:
         """Execute one statement, once or for each set of parameters."""
         try:
@@ -69,7 +93,7 @@ class Work:
         limit: int | None = None,
     ) -> list[Row]:
         """The rows of a table as `kind`, in the order of `order`, by primary key where none is given."""
-        statement = select(*(table.c[name] for name in names_of(kind))).where(*where)
+        statement = _selected(names_of(kind), table).where(*where)
         statement = statement.order_by(*(order or table.primary_key.columns)).limit(limit)
         return [kind(*row) for row in self.run(statement)]
 
@@ -114,7 +138,7 @@ class Work:
         self, table: Table, values: Sequence[dict[str, Any]], *, replacing: bool
     ) -> tuple[_Prepared, list[tuple[Any, ...]]]:
         """The statement that puts some rows, and their values as the driver takes them."""
-        prepared = _prepared(self.backend, self.connection.dialect, table, tuple(values[0]), replacing=replacing)
+        prepared = _prepared(self.forms, self.connection.dialect, table, tuple(values[0]), replacing=replacing)
         columns = [
             as_kept(table.c[name].type, convert, [row[name] for row in values]) for name, convert in prepared.columns
         ]
@@ -131,11 +155,25 @@ class Work:
 
     def among(self, column: Column[Any], values: Collection[str]) -> ColumnElement[bool]:
         """`column IN (values)`, for any number of values."""
-        return self.backend.among(column, values)
+        return self.forms.among(column, values)
 
     def pairs(self, values: Collection[tuple[str, str]]) -> FromClause:
         """A table of the pairs, with the columns `a` and `b`, to be joined."""
-        return self.backend.pairs(values)
+        return self.forms.pairs(values)
+
+    def listed(self, values: Collection[str]) -> Any:
+        """Values as the parameter of `Forms.within`."""
+        return self.forms.listed(values)
+
+
+_MADE: Final[dict[tuple[str, Callable[[Forms], Executable]], Executable]] = {}
+"""Statements by dialect and what makes them; the stores of all tenants share them."""
+
+
+@cache
+def _selected(names: tuple[str, ...], table: Table) -> Select[*tuple[Any, ...]]:
+    """Some columns of a table, in order."""
+    return select(*(table.c[name] for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +188,12 @@ _PREPARED: Final[dict[tuple[str, str, tuple[str, ...], bool], _Prepared]] = {}
 """By dialect, table and columns; the stores of all tenants share them."""
 
 
-def _prepared(
-    backend: Backend, dialect: Dialect, table: Table, names: tuple[str, ...], *, replacing: bool
-) -> _Prepared:
+def _prepared(forms: Forms, dialect: Dialect, table: Table, names: tuple[str, ...], *, replacing: bool) -> _Prepared:
     """The statement that puts these columns of a table, compiled once. replacing: rows that are there already."""
     known = _PREPARED.get((dialect.name, table.name, names, replacing))
     if known is not None:
         return known
-    statement = backend.insert(table)
+    statement = forms.insert(table)
     key = list(table.primary_key.columns)
     replaced = {name: statement.excluded[name] for name in names if not table.c[name].primary_key}
     if replacing and replaced:
