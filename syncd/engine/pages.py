@@ -1,20 +1,22 @@
 """Pages that are the same again: what was taken in of a page is remembered with the digest of its bytes, and spares reading it.
 
 A page is remembered where all of its records are in the mirror as it showed them, and holds as long as nothing else has put one of
-them (the store sees to that). What a walk proves is as strict as ever: a page that is recalled counts with all of its ids.
+them (the store sees to that). Where it changed, or one of its records came by another door, the others are still known by the digests of
+their own bytes. What a walk proves is as strict as ever: a page that is recalled, as a whole or in part, counts with all of its ids.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from syncd import __version__
 from syncd.engine.systems import digest
-from syncd.providers import Known
+from syncd.providers import SLICE_BYTES, Known
 from syncd.store import PageRow
 
 if TYPE_CHECKING:
@@ -55,14 +57,14 @@ class Recollection:
         recalling: Recalls = provider  # type: ignore[assignment]  # what the capability says
         whole = afresh or not provider.capabilities.recall
         self._turns.append(self._clock())
-        for page in provider.pull() if whole else recalling.pull(self._recall):
+        for page in provider.pull() if whole else recalling.pull(self):
             yield Shown(page, self._turns[0])
             if not provider.capabilities.gathers:
                 self._turns.append(self._clock())
 
-    def _recall(self, number: int, found: str) -> Known | None:
+    def whole(self, number: int, digest: str) -> Known | None:
         """What is known of a page; in a walk it is thereby noted as seen. None where its records or its proof may be others."""
-        named = self._named(found)
+        named = self._named(digest)
         if self._known.get(number) != named:
             return None
         if self._walk is None:
@@ -75,12 +77,27 @@ class Recollection:
             return None
         return Known(row.ids, row.total, row.last)
 
+    def slices(self, number: int) -> Mapping[bytes, str]:
+        """Digest of a record's own bytes -> its id, of what a page showed that is in the mirror like that and was not shown in this walk."""
+        if not self._known.get(number, "").startswith(self._named("")):
+            return {}
+        with self._store.reading() as tx:
+            found = tx.sliced_page(self._system.name, number)
+        if found is None:
+            return {}
+        row, still = found
+        still -= self._seen
+        return {
+            slice_: name for slice_, name in zip(_slices(row), row.ids, strict=False) if name in still
+        }  # none: of another page
+
     def remember(self, tx: Tx, page: Page, kept: Collection[str]) -> None:
-        """Note what became of a page that was read. kept: the records that are in the mirror as this page showed them."""
-        ids = [each.external_id for each in page.records]
+        """Note what became of a page that was not recalled. kept: the records that are in the mirror as this page showed them."""
+        ids = [*page.known, *(each.external_id for each in page.records)]
         named = self._named(page.digest)
         if page.digest and ids and not page.faults and len(ids) == len(kept) and set(ids) == set(kept):
-            tx.put_page(PageRow(self._system.name, page.number, named, ids, page.total, page.last))
+            row = PageRow(self._system.name, page.number, named, ids, page.total, page.last)
+            tx.put_page(replace(row, slices=_sealed(row, page.slices)))
             self._known[page.number] = named
         elif self._known.pop(page.number, None) is not None:
             tx.forget_page(self._system.name, page.number)
@@ -88,6 +105,26 @@ class Recollection:
     def _named(self, found: str) -> str:
         """The digest of a page together with how it is read."""
         return f"{self._read_as}:{found}"
+
+
+def _seal(row: PageRow) -> bytes:
+    """Which page slices belong to: a row may have been written by code that knows nothing of them, and left those of an earlier page."""
+    return bytes.fromhex(digest([row.digest, row.ids]))
+
+
+def _sealed(row: PageRow, slices: Mapping[str, bytes]) -> str | None:
+    """The digests of the records of a page in the order of its ids, as they are kept; None where they are not known."""
+    found = [slices.get(name, b"") for name in row.ids]
+    if any(len(each) != SLICE_BYTES for each in found):
+        return None
+    return b64encode(b"".join([_seal(row), *found])).decode()
+
+
+def _slices(row: PageRow) -> list[bytes]:
+    """The digests of the records of a page in the order of its ids; none where they are those of another page."""
+    kept = b64decode(row.slices or "")
+    found = [kept[start : start + SLICE_BYTES] for start in range(0, len(kept), SLICE_BYTES)]
+    return found[1:] if len(found) == len(row.ids) + 1 and found[0] == _seal(row) else []
 
 
 def _read_as(system: System) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from syncd.engine.listing import Listing, sweeps, to_be_read, wanted
 from syncd.engine.observe import is_too_new, mark_missing, observe
 from syncd.engine.pages import Recollection, Shown
 from syncd.engine.systems import digest
+from syncd.engine.walks import Walk
 from syncd.errors import Gone, ProviderError, RateLimited, Unauthorised
 from syncd.store import RecordState, StandingState, SystemRow, SystemState, WalkOutcome, WalkRow
 
@@ -38,27 +39,6 @@ TELLING = STRONG_KEYS | {"email", "phone", "name"}
 """Sorts of match keys by which a record is known again after a change of scope; that two live in one place says nothing."""
 
 _log = log.get("pull")
-
-
-@dataclass(slots=True)
-class Walk:
-    """What a walk has shown so far."""
-
-    row: WalkRow
-    cycle: str
-    """In which it is taken in."""
-    verified: bool = True
-    """Whether the account behind the credentials was verified a moment ago, and not when a list was begun."""
-    seen: set[str] = field(default_factory=set)
-    changed: int = 0
-    unbelieved: int = 0
-    suppressed: int = 0
-    """Records of clients that were erased: seen and left out."""
-    totals: list[int] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
-    quarantined: set[str] = field(default_factory=set)
-    ended: bool = False
-    rebasing: bool = False
 
 
 def pull(
@@ -98,7 +78,7 @@ def pull(
         _remember_failure(store, system, error, clock())
         outcome, reason = WalkOutcome.INCOMPLETE, f"{error.code}: {error}"
     else:
-        outcome, reason = _judge(walk, known)
+        outcome, reason = walk.judge(known)
         if outcome is WalkOutcome.COMPLETE and walk.rebasing:
             _forget_absent(store, system, walk)
         elif outcome is WalkOutcome.COMPLETE:
@@ -167,14 +147,14 @@ def _read_pages(
             if number > PAGES_MAX:
                 walk.doubts.append(f"more than {PAGES_MAX} pages")
                 return
-            _note(walk, each.page)
+            walk.note(each.page)
             walk.ended = each.page.last
-            if not each.page.known:
+            if not each.page.recalled:
                 shown_at = None if listing is None else each.asked_at
                 _take_in(store, system, policy, walk, clock, each, remembered, sweep=sweep, shown_at=shown_at)
             elif listing is not None:
                 with store.writing() as tx:
-                    tx.touch_records(system.name, each.page.known, walk.row.walk, each.asked_at)
+                    tx.touch_shown(system.name, each.page.number, each.page.known, walk.row.walk, each.asked_at)
 
 
 def _take_in(
@@ -189,7 +169,7 @@ def _take_in(
     sweep: bool,
     shown_at: datetime | None,
 ) -> None:
-    """One page that was read. shown_at: when, where that is a while ago."""
+    """One page that was read, or as much of it as was not known. shown_at: when, where that is a while ago."""
     page = shown.page
     listed = wanted(store, system, page.records)
     walk.suppressed += len(page.records) - len(listed)
@@ -201,6 +181,7 @@ def _take_in(
     # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
     alike = {each.external_id for each in listed} if digests is not None or records == listed else set()
     with store.writing() as tx:
+        known = _touch_known(tx, system, walk, page, shown_at or clock())
         if unchanged:
             tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)
         if walk.rebasing:
@@ -219,10 +200,18 @@ def _take_in(
             stale_read_seconds=policy.timing.stale_read_seconds,
             page=page.number,
         )
-        remembered.remember(tx, page, alike.intersection((*unchanged, *observed.kept)))
+        remembered.remember(tx, page, known | alike.intersection((*unchanged, *observed.kept)))
         _keep_learned(tx, system)
     walk.changed += len(observed.changed)
     walk.unbelieved += len(observed.unbelieved)
+
+
+def _touch_known(tx: Tx, system: System, walk: Walk, page: Page, at: datetime) -> set[str]:
+    """Note the records of a page as seen that had not to be read; none of them counts as kept where one was put by another door since."""
+    if not page.known:
+        return set()
+    still = tx.touch_shown(system.name, page.number, page.known, walk.row.walk, at)
+    return set(page.known) if still == len(page.known) else set()
 
 
 def _keep_learned(tx: Tx, system: System) -> None:
@@ -264,7 +253,7 @@ def _forget_absent(store: Store, system: System, walk: Walk) -> None:
 def _quarantine(tx: Tx, system: System, faults: Sequence[tuple[str, str]]) -> None:
     """Records that cannot be read are set aside with the reason; the mirror keeps what it knew."""
     reasons = dict(faults)
-    known = tx.records(system.name, list(reasons))
+    known = tx.records(system.name, list(reasons)) if reasons else {}
     if known:
         tx.put_records(
             [
@@ -273,20 +262,6 @@ def _quarantine(tx: Tx, system: System, faults: Sequence[tuple[str, str]]) -> No
             ]
         )
         tx.mark_dirty_by_records(system.name, list(known))
-
-
-def _note(walk: Walk, page: Page) -> None:
-    """What a page proves or puts in doubt."""
-    ids = [*page.known, *(each.external_id for each in page.records)]
-    again = [external_id for external_id in ids if external_id in walk.seen]
-    if again:
-        walk.doubts.append(f"page {page.number} repeats {len(again)} records: the list moved while it was read")
-    walk.seen.update(ids)
-    if page.total is not None:
-        walk.totals.append(page.total)
-    for external_id, reason in page.faults:
-        walk.quarantined.add(external_id)
-        _log.warning("record_quarantined", system=walk.row.system, record=external_id, reason=reason)
 
 
 def _complete(
@@ -350,25 +325,6 @@ def _with_vanished_contacts(store: Store, system: System, records: Sequence[List
             walk.doubts.append(f"record {each.external_id} was listed and then gone")
             del whole[each.external_id]
     return list(whole.values())
-
-
-def _judge(walk: Walk, known: int) -> tuple[WalkOutcome, str | None]:
-    """Whether the pages that were read are the whole list."""
-    listed = len(walk.seen) + len(walk.quarantined)
-    if not walk.ended:
-        return WalkOutcome.INCOMPLETE, "the list ended without saying that it ended"
-    if len(set(walk.totals)) > 1:
-        return (
-            WalkOutcome.SUSPICIOUS,
-            f"the total changed from {walk.totals[0]} to {walk.totals[-1]} while the list was read",
-        )
-    if walk.doubts:
-        return WalkOutcome.SUSPICIOUS, walk.doubts[0]
-    if walk.totals and walk.totals[-1] != listed:
-        return WalkOutcome.SUSPICIOUS, f"the system speaks of {walk.totals[-1]} records and listed {listed}"
-    if listed == 0 and known > 0:
-        return WalkOutcome.SUSPICIOUS, f"an empty list, although {known} records were known"
-    return WalkOutcome.COMPLETE, None
 
 
 def _ask_absent(

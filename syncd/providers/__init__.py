@@ -90,14 +90,19 @@ class Listed:
     made: Mapping[str, str] = field(default_factory=dict)
 
 
+SLICE_BYTES = 16
+"""Of a digest of a record's own bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a walk. total: how many records the system says there are in all, where it says so.
 
     last: the system said that this is the end. faults: what was wrong with single records (external id or position, reason);
     such records are quarantined and the walk goes on, but counts as incomplete for them. requests: calls made for this page.
-    digest: of all that the page was made of, where every item in it became a record; else "". known: ids of the records of a page that
-    was recalled instead of read; `records` is then empty.
+    digest: of all that the page was made of, where every item in it became a record; else "". known: ids of the records that were
+    recalled instead of read; where that is the whole page, `records` is empty. slices: record -> the digest of its own bytes, for all
+    records of a page that was looked at record by record; where it is given, nothing of the page was noted as seen.
     """
 
     records: Sequence[Listed]
@@ -108,6 +113,12 @@ class Page:
     requests: int = 1
     digest: str = ""
     known: Sequence[str] = ()
+    slices: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def recalled(self) -> bool:
+        """It was known as a whole and is noted as seen."""
+        return bool(self.known) and not self.slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +130,20 @@ class Known:
     last: bool
 
 
-Recall: TypeAlias = "Callable[[int, str], Known | None]"
-"""What is known of a page, given its number and the digest of its bytes; None where it has to be read. It is thereby noted as seen."""
+class Recall(Protocol):
+    """What is known of the pages of a listing, for one walk. number: of the page, from 1."""
+
+    def whole(self, number: int, digest: str) -> Known | None:
+        """A page with this digest of its bytes; None where it has to be read. It is thereby noted as seen."""
+        ...
+
+    def slices(self, number: int) -> Mapping[bytes, str]:
+        """Digest of a record's own bytes (of `SLICE_BYTES`) -> its id, of what the page showed when it was read last.
+
+        Only of records that are in the mirror as it showed them, and were on no page before it in this walk. Asked where `whole` does not
+        know the page; nothing is noted.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +254,8 @@ class Recalls(Protocol):
         """Every record, page by page; a page that `recall` knows is not read, but counts with its ids like any other.
 
         It is asked once for each page, in order, where the bytes are those of a whole, good answer; what proves that the walk is complete
-        (repeats, ends, totals) is looked at as if the page had been read.
+        (repeats, ends, totals) is looked at as if the page had been read. A page that it does not know may be looked at record by record:
+        those whose bytes are known need not be read. Where anything about such a page is out of order, it is read as if nothing were known.
         """
         ...
 

@@ -77,7 +77,7 @@ def numbered(
     """
     position, size, seen = 0, 0, set[str]()
     for number in range(1, limit + 1):
-        answer = ahead.take(number).read(None if recall is None else partial(recall, number))
+        answer = ahead.take(number).read(None if recall is None else partial(recall.whole, number))
         if answer.known is not None:
             ids, total, last = answer.known.ids, answer.known.total, answer.known.last
             seen.update(ids)

@@ -12,10 +12,8 @@ A fault that keeps `call.commit` and calls it later makes a late commit.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -26,6 +24,7 @@ from syncd.core.normalize import CONTACT_PARTS, clean
 from syncd.errors import Duplicate, Gone, Malformed, Rejected, Stale
 from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Reading, Recall, Settings
 from syncd.providers.decoding import unsound
+from syncd.providers.memory_pages import page_of
 
 if TYPE_CHECKING:
     from syncd.providers.http import Http
@@ -369,14 +368,8 @@ class Memory:
             items, total = self.world.listing(number * size, size)
             number += 1
             last = number * size >= total
-            told = total if profile.told_total else None
-            digest = hashlib.sha256(json.dumps([items, told, last], default=repr).encode()).hexdigest()
-            if recall is not None and (known := recall(number, digest)) is not None:
-                seen.update(known.ids)
-                yield Page((), number, known.total, known.last, known=known.ids)
-            else:
-                records, faults = _listed(items, seen, complete=not profile.partial)
-                yield Page(records, number, told, last, faults, digest=digest if len(records) == len(items) else "")
+            page = Page((), number, total if profile.told_total else None, last)
+            yield page_of(items, seen, recall, page, complete=not profile.partial)
             if last:
                 return
 
@@ -483,18 +476,3 @@ def _gone(system: str, external_id: str) -> Gone:
 def _number(external_id: str) -> int:
     """The id as the world counts; 0, which no record has, for what is no id."""
     return int(external_id) if external_id.isascii() and external_id.isdigit() else 0
-
-
-def _listed(items: Sequence[Raw], seen: set[str], *, complete: bool) -> tuple[list[Listed], list[tuple[str, str]]]:
-    """The new records of a page, and those that cannot be kept."""
-    records, faults = [], list[tuple[str, str]]()
-    for raw in items:
-        external_id = str(raw["id"])
-        if external_id in seen:
-            continue
-        seen.add(external_id)
-        if (reason := unsound(raw)) is not None:
-            faults.append((external_id, reason))
-        else:
-            records.append(Listed(external_id, raw, complete=complete))
-    return records, faults

@@ -23,6 +23,7 @@ from syncd.errors import (
     UnknownOutcome,
 )
 from syncd.providers import decoding
+from syncd.providers.slices import Slices, cut
 
 if TYPE_CHECKING:
     from syncd.core.model import Value
@@ -150,6 +151,8 @@ class Answer:
     headers: names in lower case. body: decoded JSON, None where it is empty. requests: HTTP requests this call took.
     doubtful: some text in the body may be unfit for keeping; the caller asks `decoding.unsound` about each record.
     digest: of the body's bytes, where `recall` was given. known: what it knew of them; the body is then not decoded, and None.
+    slices: the body is an array and was cut into its items, of which it holds those alone that had to be decoded; the others, if any, differ
+    from these in their ids, and nothing is wrong with any of them.
     """
 
     status: int
@@ -159,6 +162,7 @@ class Answer:
     doubtful: bool = False
     digest: str = ""
     known: Known | None = None
+    slices: Slices | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +173,27 @@ class Unread:
     received: Received
     requests: int
 
-    def read(self, recall: Callable[[str], Known | None] | None = None) -> Answer:
-        """The answer, decoded unless its bytes are known to `recall`; raises what an unreadable one means."""
+    def read(
+        self,
+        recall: Callable[[str], Known | None] | None = None,
+        slices: Callable[[], Mapping[bytes, str]] | None = None,
+    ) -> Answer:
+        """The answer, decoded unless its bytes are known to `recall`; raises what an unreadable one means.
+
+        slices: asked where they are not for the items that are known (digest of an item's bytes -> id), which are then not decoded.
+        """
         received, requests = self.received, self.requests
         digest, known = _recalled(received, recall)
         if known is not None:
             return Answer(received.status, received.headers, None, requests, digest=digest, known=known)
+        items = cut(received.body) if digest and slices is not None else None
+        if items is not None and slices is not None and (part := items.without(slices())) is not None:
+            return Answer(
+                received.status, received.headers, part.body, requests, part.doubtful, digest, slices=part.slices
+            )
         body = decoded(self.question, received)
-        return Answer(received.status, received.headers, body, requests, decoding.doubtful(received.body), digest)
+        doubtful, whole = decoding.doubtful(received.body), None if items is None else items.whole
+        return Answer(received.status, received.headers, body, requests, doubtful, digest, slices=whole)
 
 
 def pause_seconds(headers: Mapping[str, str], now: float) -> float:

@@ -204,7 +204,8 @@ class Tiime:
         seen: set[str] = set()
         first = 0
         for number in range(1, MAX_PAGES + 1):
-            answer = ahead.take(first).read(None if recall is None else partial(recall, number))
+            known = () if recall is None else (partial(recall.whole, number), partial(recall.slices, number))
+            answer = ahead.take(first).read(*known)
             if answer.known is not None:
                 ids = answer.known.ids
                 after, total, last = _after(answer, first, len(ids))
@@ -213,8 +214,8 @@ class Tiime:
             else:
                 page, after = self._page(answer, number, first, seen)
             if not page.last:
-                known = page.total is not None and after > first
-                ahead.expect(range(after, page.total or 0, after - first) if known else [after])
+                told = page.total is not None and after > first
+                ahead.expect(range(after, page.total or 0, after - first) if told else [after])
             yield page
             if page.last:
                 return
@@ -229,19 +230,23 @@ class Tiime:
         if not isinstance(items, list):
             message = f"{self.settings.system}: list: the answer is no array of clients"
             raise Malformed(message, operation="list", status=answer.status)
-        after, total, last = _after(answer, first, len(items))
+        known = answer.slices.known if answer.slices is not None else {}
+        count = len(items) + len(known)
+        after, total, last = _after(answer, first, count)
         if not last and after <= first:
             message = f"{self.settings.system}: list: a range is empty before the end"
             raise Malformed(message, operation="list", status=answer.status)
         records, faults = sift(items, doubtful=answer.doubtful, position=first)
         fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
-        if records and not fresh and not last:
+        if records and not fresh and not known and not last:
             message = f"{self.settings.system}: list: a range shows only what an earlier one has shown"
             raise Malformed(message, operation="list", status=answer.status)
-        seen.update(fresh)
+        seen.update(known, fresh)
         listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
-        digest = answer.digest if len(fresh) == len(items) else ""
-        return Page(listed, number, total, last, faults, answer.requests, digest), after
+        whole = len(fresh) == len(items)
+        digest = answer.digest if whole else ""
+        slices = answer.slices.named(list(fresh)) if whole and answer.slices is not None else known
+        return Page(listed, number, total, last, faults, answer.requests, digest, list(known), slices), after
 
     def fetch(self, external_id: str, known: Collection[str] = ()) -> Listed:
         """One client, with its contacts where they are asked for."""

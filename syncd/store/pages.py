@@ -8,6 +8,7 @@ Functions of an open transaction.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
@@ -40,8 +41,27 @@ def kept_page(work: Work, system: str, number: int, digest: str) -> PageRow | No
     row = _remembered(work, system, number, digest)
     if row is None:
         return None
-    still = select(func.count()).where(_as_shown(work, row))
-    return row if work.run(still).scalar_one() == len(row.ids) else None
+    return row if _all_as_shown(work, row) else None
+
+
+def sliced_page(work: Work, system: str, number: int) -> tuple[PageRow, set[str]] | None:
+    """A page as it was remembered last, whatever it shows now, and the ids of those of its records that are in the mirror as it showed them.
+
+    None where there is no such page, or nobody looked at it record by record. Notes nothing.
+    """
+    page, record = tables.pages.c, tables.records.c
+    row = work.row(PageRow, tables.pages, page.system == system, page.page == number, page.slices.is_not(None))
+    if row is None:
+        return None
+    if _all_as_shown(work, row):
+        return row, set(row.ids)
+    still = work.run(select(record.external_id).where(_as_shown(work, system, number, row.ids)))
+    return row, set(still.scalars())
+
+
+def _all_as_shown(work: Work, row: PageRow) -> bool:
+    still = select(func.count()).where(_as_shown(work, row.system, row.page, row.ids))
+    return bool(work.run(still).scalar_one() == len(row.ids))
 
 
 def _remembered(work: Work, system: str, number: int, digest: str) -> PageRow | None:
@@ -49,13 +69,13 @@ def _remembered(work: Work, system: str, number: int, digest: str) -> PageRow | 
     return work.row(PageRow, tables.pages, page.system == system, page.page == number, page.digest == digest)
 
 
-def _as_shown(work: Work, row: PageRow) -> ColumnElement[bool]:
-    """The records of a page that are in the mirror as it showed them."""
+def _as_shown(work: Work, system: str, number: int, ids: Collection[str]) -> ColumnElement[bool]:
+    """Those of some records of a page that are in the mirror as it showed them."""
     record = tables.records.c
     return and_(
-        record.system == row.system,
-        work.among(record.external_id, row.ids),
-        record.page == row.page,
+        record.system == system,
+        work.among(record.external_id, ids),
+        record.page == number,
         record.state == RecordState.PRESENT,
     )
 
@@ -68,6 +88,10 @@ def recall_page(work: Work, system: str, number: int, digest: str, walk: str, at
     row = _remembered(work, system, number, digest)
     if row is None:
         return None
-    still = update(tables.records).where(_as_shown(work, row))
-    noted = work.run(still.values(seen_at=at, observed_at=at, walk=walk)).rowcount
-    return row if noted == len(row.ids) else None
+    return row if touch_shown(work, system, number, row.ids, walk, at) == len(row.ids) else None
+
+
+def touch_shown(work: Work, system: str, number: int, ids: Collection[str], walk: str, at: datetime) -> int:
+    """Note as seen in a walk those of some records of a page that are in the mirror as it showed them; how many that are."""
+    still = update(tables.records).where(_as_shown(work, system, number, ids))
+    return work.run(still.values(seen_at=at, observed_at=at, walk=walk)).rowcount

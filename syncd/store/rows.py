@@ -236,7 +236,10 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """A page of a walk all of whose records are in the mirror. page: its number, from 1. ids: of its records. total, last: as the page told."""
+    """A page of a walk all of whose records are in the mirror. page: its number, from 1. ids: of its records. total, last: as the page told.
+
+    slices: a digest of each record's own bytes, as the engine writes them; None where a page was not looked at record by record.
+    """
 
     system: str
     page: int
@@ -244,6 +247,7 @@ class PageRow:
     ids: list[str]
     total: int | None
     last: bool
+    slices: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

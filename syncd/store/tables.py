@@ -184,6 +184,7 @@ pages = Table(
     _json("ids"),
     Column("total", BigInteger, nullable=True),
     Column("last", Boolean, nullable=False),
+    _text("slices", null=True),
 )
 """The pages of the last walks all of whose records were taken into the mirror: ids is a JSON list of their external ids."""
 

@@ -53,6 +53,8 @@ class Tx(Work):
     forget_page = _pages.forget_page
     recall_page = _pages.recall_page
     kept_page = _pages.kept_page
+    sliced_page = _pages.sliced_page
+    touch_shown = _pages.touch_shown
 
     client = _clients.client
     clients = _clients.clients

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -40,6 +40,25 @@ def changed_paths(before: Any, after: Any) -> set[str]:
 def agrees(provider: Provider, unit: str, left: Any, right: Any, golden: Mapping[str, Any]) -> bool:
     """Whether two values of a unit are the same for this system."""
     return same(unit, provider.project(unit, left, golden), provider.project(unit, right, golden), CONTEXT)
+
+
+class Recalling:
+    """What is known of pages: whole ones by number and digest, and of each number the records by the digests of their bytes."""
+
+    def __init__(
+        self, pages: Callable[[tuple[int, str]], Known | None], records: Mapping[int, Mapping[bytes, str]] | None = None
+    ) -> None:
+        self._pages, self._records = pages, records or {}
+
+    def whole(self, number: int, digest: str) -> Known | None:
+        return self._pages((number, digest))
+
+    def slices(self, number: int) -> Mapping[bytes, str]:
+        return self._records.get(number, {})
+
+
+def nothing(_asked: tuple[int, str]) -> None:
+    """No page is known as a whole."""
 
 
 class Contract:
@@ -109,21 +128,48 @@ class Contract:
         for n in range(self.records_for_pages):
             world.add(**{**self.sample, "name": f"Client {n}", "email": f"c{n}@a.fr"})
         met: list[tuple[int, str]] = []
-        read = list(world.provider.pull(lambda *asked: met.append(asked)))
+        read = list(world.provider.pull(Recalling(met.append)))
         assert [(page.number, page.digest) for page in read] == met
         assert all(page.digest and not page.known for page in read)
         known = {(page.number, page.digest): _known(page) for page in read}
-        again = list(world.provider.pull(lambda *asked: known.get(asked)))
+        again = list(world.provider.pull(Recalling(known.get)))
         assert [(page.number, page.total, page.last, page.known) for page in again] == [
             (page.number, page.total, page.last, known[page.number, page.digest].ids) for page in read
         ]
         assert not [listed for page in again for listed in page.records]
         new = world.add(**{**self.sample, "name": "New", "email": "new@a.fr"})
-        moved = list(world.provider.pull(lambda *asked: known.get(asked)))
+        moved = list(world.provider.pull(Recalling(known.get)))
         assert moved[-1].last
         assert new in {listed.external_id for page in moved for listed in page.records}
         shown = [name for page in moved for name in (*page.known, *(listed.external_id for listed in page.records))]
         assert len(shown) == len(set(shown)) == self.records_for_pages + 1
+
+    def test_a_record_that_is_known_is_not_read_and_counts_all_the_same(self, world: Any) -> None:
+        """Where pages are looked at record by record, those alone are read whose bytes are new; the page tells the same in all else."""
+        if not world.provider.capabilities.recall:
+            return
+        ids = [
+            world.add(**{**self.sample, "name": f"Client {n}", "email": f"c{n}@a.fr"})
+            for n in range(self.records_for_pages)
+        ]
+        before = {page.number: page.slices for page in world.provider.pull(Recalling(nothing))}
+        if not any(before.values()):
+            return
+        world.edit(ids[0], name="Edited")
+        world.remove(ids[-1])
+        world.add(**{**self.sample, "name": "New", "email": "new@a.fr"})
+        known = {number: {found: name for name, found in slices.items()} for number, slices in before.items()}
+        whole = list(world.provider.pull(Recalling(nothing)))
+        part = list(world.provider.pull(Recalling(nothing, known)))
+        told = [(page.number, page.total, page.last, page.digest, page.slices, page.requests) for page in whole]
+        assert [(page.number, page.total, page.last, page.digest, page.slices, page.requests) for page in part] == told
+        for shown, page in zip(whole, part, strict=True):
+            new = [each for each in shown.records if shown.slices[each.external_id] not in known.get(shown.number, {})]
+            assert page.records == new
+            assert len(page.known) + len(new) == len(shown.records)
+            assert {*page.known, *(each.external_id for each in new)} == {each.external_id for each in shown.records}
+        assert sum(len(page.records) for page in part) < len(ids)
+        assert not [page for page in part if page.recalled]
 
     def test_an_empty_system_has_one_empty_page(self, world: Any) -> None:
         """A walk of a system without records is one last page."""
@@ -360,7 +406,7 @@ class HttpContract(Contract):
 
         world.system.doctor = spoil
         if world.provider.capabilities.recall:
-            (page,) = world.provider.pull(lambda *_: None)
+            (page,) = world.provider.pull(Recalling(nothing))
             assert not page.digest, "a page of which something was set aside is to be read again"
         (page,) = world.provider.pull()
         assert [listed.external_id for listed in page.records] == [good]

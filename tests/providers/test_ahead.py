@@ -17,6 +17,7 @@ from syncd.errors import Transient, Unauthorised
 from syncd.providers.ahead import Ahead, following
 from syncd.providers.http import Http
 from syncd.providers.outcomes import Question, Received, Unread, explain_plainly
+from tests.providers.contract import Recalling
 from tests.providers.worlds import Instead, flowtly_world, lsp_world, smartbills_world, tiime_world
 
 AT_ONCE = 4
@@ -127,7 +128,7 @@ def test_a_walk_that_asks_ahead_shows_what_any_walk_shows(httpserver: HTTPServer
     assert two.requests == spent
     if two.capabilities.recall:
         met: list[tuple[int, str]] = []
-        list(two.pull(lambda *asked: met.append(asked)))
+        list(two.pull(Recalling(met.append)))
         assert [number for number, _ in met] == [page.number for page in plain]
     two.close()
     one.close()

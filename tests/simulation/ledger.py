@@ -272,22 +272,31 @@ class LedgerTx:
         page = self._read("pages").get((system, number))
         if page is None or page.digest != digest:
             return None
-        return page if len(self._as_shown(page)) == len(page.ids) else None
+        return page if len(self._as_shown(system, number, page.ids)) == len(page.ids) else None
 
     def recall_page(self, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
         page = self._read("pages").get((system, number))
         if page is None or page.digest != digest:
             return None
-        still = self._as_shown(page)
-        self.touch_records(system, still, walk, at)
-        return page if len(still) == len(page.ids) else None
+        return page if self.touch_shown(system, number, page.ids, walk, at) == len(page.ids) else None
 
-    def _as_shown(self, page: PageRow) -> list[str]:
+    def touch_shown(self, system: str, number: int, ids: Collection[str], walk: str, at: datetime) -> int:
+        still = self._as_shown(system, number, ids)
+        self.touch_records(system, still, walk, at)
+        return len(still)
+
+    def sliced_page(self, system: str, number: int) -> tuple[PageRow, set[str]] | None:
+        page = self._read("pages").get((system, number))
+        if page is None or page.slices is None:
+            return None
+        return page, set(self._as_shown(system, number, page.ids))
+
+    def _as_shown(self, system: str, number: int, ids: Collection[str]) -> list[str]:
         of = self._read("pages of records")
         return [
             row.external_id
-            for row in self.records(page.system, page.ids).values()
-            if row.state == RecordState.PRESENT and of.get((page.system, row.external_id)) == page.page
+            for row in self.records(system, ids).values()
+            if row.state == RecordState.PRESENT and of.get((system, row.external_id)) == number
         ]
 
     def touch_records(
