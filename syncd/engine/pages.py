@@ -87,9 +87,7 @@ class Recollection:
             return {}
         row, still = found
         still -= self._seen
-        return {
-            slice_: name for slice_, name in zip(_slices(row), row.ids, strict=False) if name in still
-        }  # none: of another page
+        return {each: name for each, name in zip(_slices(row), row.ids, strict=False) if name in still}
 
     def remember(self, tx: Tx, page: Page, kept: Collection[str]) -> None:
         """Note what became of a page that was not recalled. kept: the records that are in the mirror as this page showed them."""

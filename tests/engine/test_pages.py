@@ -109,7 +109,7 @@ def test_another_way_of_reading_reads_all(tmp_path: Path) -> None:
         provider = engine.systems["a"].provider
         provider.settings = replace(provider.settings, base_url="http://127.0.0.2")
         remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
-        assert [each.page.number for each in remembered.shown(afresh=False) if not each.page.recalled] == [1, 2, 3]
+        assert [each.page.number for each in remembered.shown(afresh=False) if not each.page.known] == [1, 2, 3]
 
 
 def test_a_record_that_is_on_two_pages_has_them_read(tmp_path: Path) -> None:

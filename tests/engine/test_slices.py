@@ -119,6 +119,40 @@ def test_a_record_that_a_page_before_showed_is_not_known_by_its_bytes(tmp_path: 
     assert [listed.external_id for listed in pages[1].records] == ["5", "6"]
 
 
+@pytest.mark.parametrize("by", ["4", None])
+def test_a_record_that_was_put_between_a_listing_and_its_walk_stays_as_it_is(tmp_path: Path, by: str | None) -> None:
+    """What was listed as known is older than what another door has put since: nothing is noted of it, and its page is not remembered."""
+    rig = six_clients(tmp_path)
+    rig.worlds["a"].edit("2", city="Lyon")
+    with rig.engine() as engine:
+        engine._prepare()
+        system = engine.systems["a"]
+        listing = Listing(
+            engine.store,
+            system,
+            rig.clock,
+            cycle="y9",
+            sweep=False,
+            over=lambda: False,
+            told=lambda: None,
+            start=lambda task, _name: task(),
+        )
+        if by is not None:
+            rig.worlds["a"].edit(by, city="Nice")
+            found = system.provider.fetch(by)
+            with engine.store.writing() as tx:
+                observe(tx, system, [found], asked_at=rig.clock(), now=rig.clock(), cycle="y9")
+        with engine.store.reading() as tx:
+            before = tx.records("a", ["4"])["4"]
+        walk = pull(engine.store, system, rig.policy, cycle="y9", clock=rig.clock, listing=listing)
+        assert walk.outcome is WalkOutcome.COMPLETE
+        with engine.store.reading() as tx:
+            assert set(tx.page_digests("a")) == ({1, 2} if by is None else {2})
+            row = tx.records("a", ["4"])["4"]
+            assert (row == before) == (by is not None)
+            assert row.fields["city"] == ("Paris" if by is None else "Nice")
+
+
 def test_what_was_erased_or_forgotten_is_read(tmp_path: Path) -> None:
     """A record that the mirror does not hold any more is not known, whatever a page remembers."""
     rig = six_clients(tmp_path)

@@ -102,6 +102,16 @@ def test_what_cannot_be_read_cannot_be_read_beside_what_is_known(broken: bytes) 
     assert refusal(body, known_of(b"[" + ONE + b"]")) == refusal(body, {})
 
 
+def test_values_are_counted_in_what_is_known_too() -> None:
+    """Two records that could each be read alone, and together have more values than a body may have."""
+    many = b",".join([b"0"] * (MAX_VALUES * 2 // 3))
+    one, two = (b'{"id": %d, "n": [%b]}' % (number, many) for number in (1, 2))
+    known = known_of(b"[" + one + b"]")
+    body = b"[" + one + b"," + two + b"]"
+    assert answer(b"[" + one + b"," + TWO + b"]", known).body == [{"id": 2}]
+    assert refusal(body, known) == refusal(body, {})
+
+
 @pytest.mark.parametrize(
     "odd",
     [

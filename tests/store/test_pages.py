@@ -104,3 +104,48 @@ def test_what_cannot_be_stored_leaves_nothing_of_the_record(store) -> None:
     with store.reading() as tx:
         assert tx.mirror() == []
         assert tx.count_records("books") == 0
+
+
+def test_a_page_tells_which_of_its_records_are_as_it_showed_them(store) -> None:
+    """Whatever bytes it has now: those that no other door has put since and that are there; nothing is noted by that."""
+    remembered(store)
+    with store.reading() as tx:
+        assert tx.sliced_page("books", 3) is None
+        assert tx.sliced_page("books", 4) is None
+    sliced = replace(PAGE, slices="c2xpY2Vz")
+    with store.writing() as tx:
+        tx.put_page(sliced)
+    with store.reading() as tx:
+        assert tx.sliced_page("books", 3) == (sliced, {"1", "2"})
+        assert tx.sliced_page("erp", 3) is None
+    for state in (RecordState.PRESENT, RecordState.MISSING):
+        with store.writing() as tx:
+            tx.put_records([a_record(external_id="2", state=state)], None if state is RecordState.PRESENT else 3)
+        with store.reading() as tx:
+            assert tx.sliced_page("books", 3) == (sliced, {"1"})
+            assert tx.unseen("books", "p2") == ["1", "2"]
+
+
+def test_only_records_that_are_as_a_page_showed_them_are_seen_with_it(store) -> None:
+    """One that another door put since keeps the time at which that was."""
+    remembered(store)
+    with store.writing() as tx:
+        tx.put_records([a_record(external_id="3"), a_record(external_id="4")], 3)
+        tx.put_records([a_record(external_id="2")])
+        assert tx.touch_shown("books", 3, ["1", "2", "3"], "p2", at(5)) == 2
+        assert tx.touch_shown("books", 4, ["1", "2", "3"], "p2", at(5)) == 0
+        assert tx.touch_shown("books", 3, [], "p2", at(5)) == 0
+    with store.reading() as tx:
+        assert tx.unseen("books", "p2") == ["2", "4"]
+        rows = tx.records("books", ["1", "2"])
+        assert rows["2"] == a_record(external_id="2")
+        assert rows["1"] == replace(a_record(external_id="1"), walk="p2", seen_at=at(5), observed_at=at(5))
+
+
+def test_a_page_that_was_read_whole_is_of_no_slices_any_more(store) -> None:
+    """What is remembered of it anew takes the place of all that was."""
+    remembered(store)
+    with store.writing() as tx:
+        tx.put_page(replace(PAGE, slices="c2xpY2Vz"))
+        tx.put_page(PAGE)
+        assert tx.sliced_page("books", 3) is None
