@@ -1,10 +1,9 @@
 """`python -m tests.benchmarks`, which is `make bench`: syncd beside loops by hand, and peers where they are installed.
 
 `python -m tests.benchmarks reading` measures pulls and cycles alone and renews their part of the page.
-`python -m tests.benchmarks matching` measures matching alone and renews its section of the page; see `matching.py`.
-`python -m tests.benchmarks cluster` does the same for workers on one PostgreSQL database; see `cluster.py`.
-`python -m tests.benchmarks waiting` does the same for systems that take their time; see `waiting.py`.
-`python -m tests.benchmarks paint` does the same for the first paint of the operator's page in Chromium; see `paint.py`.
+`python -m tests.benchmarks PART` measures one of the others alone and renews its section: `memory`, `matching`, `cluster` (workers on one
+PostgreSQL database), `waiting` (systems that take their time), `serving` (writes, an edit on its way, a hundred tenants) or `paint` (the
+first paint of the operator's page in Chromium). Each is the module of that name.
 
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
 a quarter of BENCH_CLIENTS), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
@@ -20,18 +19,24 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks import cluster, matching, paint, waiting
+import msgspec
+
+from tests.benchmarks import cluster, matching, memory, paint, serving, waiting
 from tests.benchmarks.page import page_of
-from tests.benchmarks.place import ROOT, machine, server
+from tests.benchmarks.place import ROOT, machine, renewed, server
+from tests.benchmarks.subjects import Task
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = Path(os.environ.get("BENCH_WRITE", str(ROOT / "docs" / "benchmarks.md")))
 PHASES: Final = ("first", "again", "churn")
 FLOORS: Final = ("floor-page", "floor-record")
+OWN: Final = ("syncd-pull", "syncd-cycle", "syncd-pull-postgresql", "syncd-cycle-postgresql")
 
 Figures = dict[str, Any]
 
@@ -46,19 +51,27 @@ def told(command: list[str]) -> Figures | None:
     return figures
 
 
-def task(subject: str, phase: str, url: str, folder: str, clients: int, page: int) -> str:
+def task(subject: str, phase: str, url: str, database: str, clients: int, page: int) -> str:
     """One measurement as the child takes it."""
-    names = ("subject", "phase", "url", "folder", "clients", "page")
-    return json.dumps(dict(zip(names, (subject, phase, url, folder, clients, page), strict=True)))
+    folder = database.removeprefix("sqlite:///")
+    return msgspec.json.encode(Task(subject, phase, url, folder, clients, page, database)).decode()
+
+
+@contextmanager
+def folder() -> Iterator[str]:
+    """The URL of SQLite in an empty folder."""
+    with tempfile.TemporaryDirectory(prefix="syncd-bench-") as path:
+        yield f"sqlite:///{path}"
 
 
 def run(subject: str, command: list[str], clients: int, page: int) -> dict[str, Figures] | None:
     """All three phases of one subject on an empty folder, each phase a process of its own."""
     found: dict[str, Figures] = {}
-    with tempfile.TemporaryDirectory(prefix="syncd-bench-") as folder, server(clients, page) as url:
+    on = cluster.database if subject.endswith("-postgresql") else folder
+    with on() as database, server(clients, page) as url:
         for phase in PHASES:
             urllib.request.urlopen(f"{url}/phase/{'churn' if phase == 'churn' else 'first'}").close()  # noqa: S310
-            figures = told([*command, task(subject, phase, url, folder, clients, page)])
+            figures = told([*command, task(subject, phase, url, database, clients, page)])
             if figures is None:
                 return None
             found[phase] = figures
@@ -75,7 +88,7 @@ def medians(runs: list[dict[str, Figures]]) -> dict[str, Figures]:
 def commands() -> dict[str, list[str]]:
     """How each subject is started."""
     own = [sys.executable, "-m", "tests.benchmarks.subjects"]
-    found = dict.fromkeys((*FLOORS, "syncd-pull", "syncd-cycle"), own)
+    found = dict.fromkeys((*FLOORS, *OWN), own)
     python = os.environ.get("BENCH_PEERS")
     if python:
         found.update({f"peer-{path.stem}": [python, str(path)] for path in sorted((HERE / "peers").glob("*.py"))})
@@ -85,9 +98,9 @@ def commands() -> dict[str, list[str]]:
 def profiles(clients: int, page: int) -> dict[str, str]:
     """Where the time goes when nothing has changed, and at first sight."""
     found = {}
-    with tempfile.TemporaryDirectory(prefix="syncd-bench-") as folder, server(clients, page) as url:
+    with folder() as database, server(clients, page) as url:
         for phase in ("first", "again"):
-            given = task("syncd-pull", phase, url, folder, clients, page)
+            given = task("syncd-pull", phase, url, database, clients, page)
             command = [sys.executable, "-m", "tests.benchmarks.subjects", given, "profile"]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             found[phase] = done.stdout
@@ -104,7 +117,7 @@ def reading() -> str:
     began = machine()
     for _ in range(times):  # in turns, so that a busy minute of the machine touches every subject
         for name, command in commands().items():
-            found = run(name, command, cycle if name == "syncd-cycle" else clients, page)
+            found = run(name, command, cycle if "cycle" in name else clients, page)
             if found is not None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}
@@ -113,7 +126,7 @@ def reading() -> str:
 
 def others(page: str) -> str:
     """What of the page was measured by other parts of this command, as it is."""
-    return page[page.index(f"\n{matching.TITLE}\n") :]
+    return page[min(place for part in PARTS.values() if (place := page.find(f"\n{part.TITLE}\n")) >= 0) :]
 
 
 def write(text: str) -> None:
@@ -122,15 +135,20 @@ def write(text: str) -> None:
     PAGE.write_text(text, encoding="utf-8")
 
 
-if sys.argv[1:] == ["matching"]:
-    write(matching.renewed(PAGE.read_text(encoding="utf-8"), matching.section()))
-elif sys.argv[1:] == ["cluster"]:
-    write(cluster.renewed(PAGE.read_text(encoding="utf-8"), cluster.section()))
-elif sys.argv[1:] == ["reading"]:
+PARTS: Final = {
+    "memory": memory,
+    "matching": matching,
+    "cluster": cluster,
+    "waiting": waiting,
+    "serving": serving,
+    "paint": paint,
+}
+"""The sections behind the first, in order."""
+
+if sys.argv[1:] == ["reading"]:
     write(reading() + others(PAGE.read_text(encoding="utf-8")))
-elif sys.argv[1:] == ["waiting"]:
-    write(waiting.renewed(PAGE.read_text(encoding="utf-8"), waiting.section()))
-elif sys.argv[1:] == ["paint"]:
-    write(paint.renewed(PAGE.read_text(encoding="utf-8"), paint.section()))
+elif sys.argv[1:]:
+    part = PARTS[sys.argv[1]]
+    write(renewed(PAGE.read_text(encoding="utf-8"), part.TITLE, part.section()))
 else:
-    write(f"{reading()}\n{matching.section()}\n{cluster.section()}\n{waiting.section()}\n{paint.section()}")
+    write("\n".join([reading(), *(f"{part.section().rstrip()}\n" for part in PARTS.values())]))

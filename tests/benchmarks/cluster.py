@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -29,8 +28,8 @@ import psycopg
 from syncd.dispatch import queue
 from syncd.store import Pool
 from syncd.store.cluster import Desk
+from tests.benchmarks.place import ROOT
 
-ROOT: Final = Path(__file__).parents[2]
 TITLE: Final = "## Many machines"
 SYSTEMS: Final = 4
 CLIENTS: Final = 40
@@ -249,12 +248,6 @@ Measured on {datetime.now(UTC):%Y-%m-%d} with `python -m tests.benchmarks cluste
 - the same with {told["lanes"]:,} lanes of four systems due at once: {told["many"]["cpu_ms"]:.1f} ms, {told["many"]["per_second"]:.0f} units/s; the slowest tick took {told["many"]["tick_ms"]:.0f} ms, taking over the schedule {told["many"]["follow_seconds"]:.1f} s, {told["many"]["peak_mb"]:.0f} MB
 - the first cycles of all tenants, whose stores did not exist: {told["first_seconds"]:.0f} s in one worker of four slots
 """
-
-
-def renewed(page: str, new: str) -> str:
-    """The page with this section in the place of the old one, or at its end."""
-    old = re.search(rf"^{TITLE}\n.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    return page.replace(old.group(), new) if old else f"{page.rstrip()}\n\n{new}"
 
 
 if __name__ == "__main__":

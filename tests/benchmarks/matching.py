@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -185,12 +184,3 @@ def row(found: dict[str, Any]) -> str:
         f"{found['fitting']:,} of {found['proposals']:,}, {found['weak']:,} to be found",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
-
-
-def renewed(page: str, new: str) -> str:
-    """The page with its section on matching replaced, or put at its end."""
-    old = re.search(rf"^{TITLE}\n.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    if old is None:
-        return f"{page.rstrip()}\n\n{new}"
-    rest = page[old.end() :]
-    return f"{page[: old.start()]}{new}{chr(10) if rest else ''}{rest}"

@@ -12,13 +12,14 @@ NAMES: Final = {
     "floor-record": "floor: httpx and a digest of each record",
     "syncd-pull": "**syncd**: pull of one system",
     "syncd-cycle": "**syncd**: whole cycle of four linked systems",
+    "syncd-pull-postgresql": "**syncd** on PostgreSQL: pull of one system",
+    "syncd-cycle-postgresql": "**syncd** on PostgreSQL: whole cycle of four linked systems",
     "peer-dlt_sqlite": "dlt rest_api to SQLite, merge",
 }
 
 HEAD: Final = """# What syncd costs
 
-Measured on {date} with `make bench` ({machine}; other work ran on the machine, so the CPU time, user and system, is the main
-figure; medians of {times} runs in turns). A server in its own process sends pages of {page:,} that were written before. A client has
+Measured on {date} with `make bench` ({machine}; medians of {times} runs in turns). A server in its own process sends pages of {page:,} that were written before. A client has
 25 fields. *first*: an empty store; *again*: nothing changed; *churn*: one client in a hundred changed. Each phase is
 a process of its own and is measured from the moment its modules are imported; memory is the peak of the process.
 
@@ -83,6 +84,16 @@ def ratios(figures: dict[str, Figures]) -> list[str]:
         for name in figures
         if name.startswith("peer-")
         for phase in ("first", "again", "churn")
+    ]
+    lines += [
+        f"- {NAMES[f'{name}-postgresql']} takes "
+        + ", ".join(
+            f"{figures[f'{name}-postgresql'][phase]['wall'] / figures[name][phase]['wall']:.2f} times in *{phase}*"
+            for phase in ("first", "again", "churn")
+        )
+        + " what it takes on SQLite, on the wall (aim: 1.5)"
+        for name in ("syncd-pull", "syncd-cycle")
+        if f"{name}-postgresql" in figures
     ]
     cycle = figures["syncd-cycle"]
     pulls = 4 * each("syncd-pull", "again") * cycle["again"]["clients"]

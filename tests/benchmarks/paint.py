@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import socket
 import statistics
@@ -53,9 +52,9 @@ from syncd.store import (
     open_store,
 )
 from syncd.web.access import Role
+from tests.benchmarks.place import ROOT
 from tests.cli.place import Place
 
-ROOT: Final = Path(__file__).parents[2]
 TITLE: Final = "## First paint of the page"
 CHROMIUM: Final = Path("/usr/bin/chromium")
 SYSTEMS: Final = ("books", "crm", "erp", "receipts")
@@ -330,12 +329,6 @@ def _row(name: str, found: list[Visit]) -> str:
         return f"{statistics.median(values):.0f} ({max(values):.0f})"
 
     return f"| {NAMES[name]} | {told('first_byte')} | {told('paint')} | {statistics.median(each.html for each in found):.0f} |"
-
-
-def renewed(page: str, new: str) -> str:
-    """The page with this section in the place of the old one, or at its end."""
-    old = re.search(rf"^{TITLE}\n.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    return page.replace(old.group(), new) if old else f"{page.rstrip()}\n\n{new}"
 
 
 if __name__ == "__main__":

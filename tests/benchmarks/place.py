@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,3 +31,12 @@ def server(clients: int, page: int) -> Iterator[str]:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.terminate()
+
+
+def renewed(page: str, title: str, section: str) -> str:
+    """The page with the section of this title in the place of the old one, or at its end."""
+    old = re.search(rf"^{re.escape(title)}\n.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    if old is None:
+        return f"{page.rstrip()}\n\n{section.rstrip()}\n"
+    after = page[old.end() :]
+    return f"{page[: old.start()]}{section.rstrip()}\n" + (f"\n{after}" if after else "")

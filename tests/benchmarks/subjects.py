@@ -39,7 +39,7 @@ INSTANT: Final = Timing(0.0, 0.0, 0.0, 0.0)
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One measurement. folder: where its state lies, kept from phase to phase. url: the server's."""
+    """One measurement. folder: where its state lies, kept from phase to phase; database: the same as syncd names it. url: the server's."""
 
     subject: str
     phase: str
@@ -47,6 +47,7 @@ class Task(msgspec.Struct, frozen=True):
     folder: str
     clients: int
     page: int
+    database: str
 
 
 class Named(msgspec.Struct):
@@ -127,7 +128,7 @@ def syncd(task: Task, *, systems: int = 0) -> dict[str, Any]:
         statements += 1
 
     event.listen(Database, "before_cursor_execute", count)
-    store = open_store(f"sqlite:///{task.folder}", f"bench{systems}")
+    store = open_store(task.database, f"bench{systems}")
     with store.hold_lock():
         engine = make_engine(task, store, systems or 1)
         engine._prepare()
@@ -149,6 +150,8 @@ SUBJECTS: Final[dict[str, Callable[[Task], dict[str, Any]]]] = {
     "floor-record": lambda task: floor(task, by_page=False),
     "syncd-pull": syncd,
     "syncd-cycle": lambda task: syncd(task, systems=CYCLE_SYSTEMS),
+    "syncd-pull-postgresql": syncd,
+    "syncd-cycle-postgresql": lambda task: syncd(task, systems=CYCLE_SYSTEMS),
 }
 
 
