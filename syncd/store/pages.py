@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Executable, and_, bindparam, delete, func, select, update
 
 from syncd.store import tables
+from syncd.store.forms import Forms
 from syncd.store.rows import PageRow, RecordState
-from syncd.store.work import Work
+from syncd.store.work import Work, names_of
 
 
 def page_digests(work: Work, system: str) -> dict[int, str]:
@@ -49,35 +51,54 @@ def sliced_page(work: Work, system: str, number: int) -> tuple[PageRow, set[str]
 
     None where there is no such page, or nobody looked at it record by record. Notes nothing.
     """
-    page, record = tables.pages.c, tables.records.c
+    page = tables.pages.c
     row = work.row(PageRow, tables.pages, page.system == system, page.page == number, page.slices.is_not(None))
     if row is None:
         return None
     if _all_as_shown(work, row):
         return row, set(row.ids)
-    still = work.run(select(record.external_id).where(_as_shown(work, system, number, row.ids)))
+    still = work.ask(_shown, **_page(system, number), ids=work.listed(row.ids))
     return row, set(still.scalars())
 
 
 def _all_as_shown(work: Work, row: PageRow) -> bool:
-    still = select(func.count()).where(_as_shown(work, row.system, row.page, row.ids))
-    return bool(work.run(still).scalar_one() == len(row.ids))
+    still = work.ask(_counted, **_page(row.system, row.page), ids=work.listed(row.ids))
+    return bool(still.scalar_one() == len(row.ids))
+
+
+def _page(system: str, number: int) -> dict[str, Any]:
+    """The parameters that name a page."""
+    return {"of": system, "at_page": number}
 
 
 def _remembered(work: Work, system: str, number: int, digest: str) -> PageRow | None:
+    found = work.ask(_with_digest, **_page(system, number), found=digest).first()
+    return None if found is None else PageRow(*found)
+
+
+def _with_digest(_forms: Forms) -> Executable:
     page = tables.pages.c
-    return work.row(PageRow, tables.pages, page.system == system, page.page == number, page.digest == digest)
+    chosen = (page.system == bindparam("of"), page.page == bindparam("at_page"), page.digest == bindparam("found"))
+    return select(*(page[name] for name in names_of(PageRow))).where(*chosen)
 
 
-def _as_shown(work: Work, system: str, number: int, ids: Collection[str]) -> ColumnElement[bool]:
-    """Those of some records of a page that are in the mirror as it showed them."""
+def _as_shown(forms: Forms) -> ColumnElement[bool]:
+    """Those of the records `ids` of a page that are in the mirror as it showed them."""
     record = tables.records.c
     return and_(
-        record.system == system,
-        work.among(record.external_id, ids),
-        record.page == number,
+        record.system == bindparam("of"),
+        forms.within(record.external_id, "ids"),
+        record.page == bindparam("at_page"),
         record.state == RecordState.PRESENT,
     )
+
+
+def _counted(forms: Forms) -> Executable:
+    return select(func.count()).select_from(tables.records).where(_as_shown(forms))
+
+
+def _shown(forms: Forms) -> Executable:
+    return select(tables.records.c.external_id).where(_as_shown(forms))
 
 
 def recall_page(work: Work, system: str, number: int, digest: str, walk: str, at: datetime) -> PageRow | None:
@@ -93,5 +114,11 @@ def recall_page(work: Work, system: str, number: int, digest: str, walk: str, at
 
 def touch_shown(work: Work, system: str, number: int, ids: Collection[str], walk: str, at: datetime) -> int:
     """Note as seen in a walk those of some records of a page that are in the mirror as it showed them; how many that are."""
-    still = update(tables.records).where(_as_shown(work, system, number, ids))
-    return work.run(still.values(seen_at=at, observed_at=at, walk=walk)).rowcount
+    named = _page(system, number) | {"ids": work.listed(ids)}
+    return work.ask(_seen, **named, new_walk=walk, at=at).rowcount
+
+
+def _seen(forms: Forms) -> Executable:
+    at = bindparam("at", type_=tables.records.c.seen_at.type)
+    noted = {"seen_at": at, "observed_at": at, "walk": bindparam("new_walk", type_=tables.records.c.walk.type)}
+    return update(tables.records).where(_as_shown(forms)).values(**noted)
