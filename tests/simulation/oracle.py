@@ -30,6 +30,9 @@ Place = tuple[str, str, str]
 Shown = Any
 """What a record shows of a unit: a value, or for the address the mapping of the parts that its system holds."""
 
+Sight = tuple[Place, int | None, bool]
+"""What syncd was shown: the edit in some place, and whether the record there is one that syncd itself had put away."""
+
 
 class Violation(AssertionError):
     """Something happened that must not happen."""
@@ -91,9 +94,13 @@ class Oracle:
         self.shown: dict[Place, int | None] = {}
         self.first_known: dict[tuple[str, str], int] = {}
         self.known: dict[Place, int | None] = {}
+        self.put_away: set[Place] = set()
+        """Where a record is archived because syncd archived it for another one of its client: nobody typed that it is."""
+        self.known_put_away: set[Place] = set()
+        """Of those the ones that syncd knows to be so: it was shown it, and nothing else since."""
         self.at_work: Callable[[], int] = lambda: 0
         """Who of those that go on side by side is at work: what each of them sees counts when it has committed."""
-        self._sighted: dict[int, list[tuple[Place, int | None]]] = defaultdict(list)
+        self._sighted: dict[int, list[Sight]] = defaultdict(list)
         self.created: dict[tuple[int, str], list[str]] = defaultdict(list)
         self.typed_records: set[tuple[str, str]] = set()
         self.removed: dict[tuple[str, str], int] = {}
@@ -105,8 +112,8 @@ class Oracle:
         self.allowed_creates: dict[tuple[int, str], int] = defaultdict(int)
         self.dropped: set[tuple[str, str]] = set()
         self.lived_with: set[tuple[int, str, str]] = set()
-        self.paged: list[tuple[Place, int | None]] = []
-        self._handed: dict[int, list[tuple[Place, int | None]]] = defaultdict(list)
+        self.paged: list[Sight] = []
+        self._handed: dict[int, list[Sight]] = defaultdict(list)
         self.joined: set[int] = set()
         self.torn: set[int] = set()
         """Clients of whom people said that some of their records are somebody else: they may have more than one record in a system."""
@@ -139,12 +146,12 @@ class Oracle:
         """System -> the cycle in which the list began that this cycle took in, None where it stood still. None: all lists begin with it."""
 
     @property
-    def sighted(self) -> list[tuple[Place, int | None]]:
+    def sighted(self) -> list[Sight]:
         """What the answer to the last write showed."""
         return self._sighted[self.at_work()]
 
     @property
-    def handed(self) -> list[tuple[Place, int | None]]:
+    def handed(self) -> list[Sight]:
         """What readings showed since the last commit."""
         return self._handed[self.at_work()]
 
@@ -214,14 +221,20 @@ class Oracle:
                 before is None,
             )
             self._add(edit)
-            known = self.known.get(place)
-            if edit.value == (
-                self.shape(system, unit, {}) if known is None else self.form(system, unit, self.edits[known].value)
-            ):
+            if edit.value == self._known_to_show(place):
                 self.back.add(edit.number)
             self.shown[place] = edit.number
+            self.put_away.discard(place)
             made.append(edit)
         return made
+
+    def _known_to_show(self, place: Place) -> Shown:
+        """What syncd knows a record to show, as far as the oracle was told. Archived by syncd itself it is no less archived."""
+        system, _, unit = place
+        known = self.known.get(place)
+        if known is None:
+            return True if place in self.known_put_away else self.shape(system, unit, {})
+        return self.form(system, unit, self.edits[known].value)
 
     def syncd_told(self, system: str, external_id: str, patch: Mapping[str, Value], *, answered: bool) -> None:
         """Syncd sent an update: its outcome is known, or is not."""
@@ -282,15 +295,13 @@ class Oracle:
             for unit in UNITS:
                 place = (system, external_id, unit)
                 if place in self.shown:
-                    self.handed.append((place, self.shown[place]))
+                    self.handed.append((place, self.shown[place], place in self.put_away))
                     self.read_edits.add(self.shown[place])
         return self.stale_since.get(system, self.clock)
 
     def committed(self) -> None:
         """Syncd's store committed: the answer to its last write is known."""
-        for place, _ in self.sighted:
-            self.first_known.setdefault(place[:2], len(self.edits))
-        self.known.update(self.sighted)
+        self._know(self.sighted)
         self.sighted.clear()
         self.paged.extend(self.handed)
         self.handed.clear()
@@ -311,11 +322,14 @@ class Oracle:
 
     def ended(self, linked: Collection[tuple[str, str]]) -> None:
         """A cycle ended: what its walks showed of records that belong to a client has been taken in."""
-        taken = [(place, number) for place, number in self.paged if place[:2] in linked]
-        for place, _ in taken:
-            self.first_known.setdefault(place[:2], len(self.edits))
-        self.known.update(taken)
+        self._know(each for each in self.paged if each[0][:2] in linked)
         self.paged.clear()
+
+    def _know(self, sights: Iterable[Sight]) -> None:
+        for place, number, put_away in sights:
+            self.first_known.setdefault(place[:2], len(self.edits))
+            self.known[place] = number
+            (self.known_put_away.add if put_away else self.known_put_away.discard)(place)
 
     # -- effects of syncd ------------------------------------------------------------------------------------------
 
@@ -361,7 +375,7 @@ class Oracle:
                 cleared = [edit.number for edit in self.cell(self.kin(client), unit) if edit.value is None]
                 self.shown[place] = max((number for number in cleared if number in self.read_edits), default=None)
             self._may_send(system, unit, value)
-            self.sighted.append((place, self.shown[place]))
+            self.sighted.append((place, self.shown[place], False))
         return client
 
     def _may_send(self, system: str, unit: str, value: Shown) -> None:
@@ -481,7 +495,9 @@ class Oracle:
                 message = f"{system}/{external_id}: {unit} of client {client} was written to where it was typed"
                 raise Violation(message)
             self.shown[place] = source
-            self.sighted.append((place, source))
+            put_away = unit == "archived" and value is True and source is None
+            (self.put_away.add if put_away else self.put_away.discard)(place)
+            self.sighted.append((place, source, put_away))
         self.read_edits.update(
             self.shown.get((system, external_id, unit)) for unit in UNITS
         )  # the answer shows all of it

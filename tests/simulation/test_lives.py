@@ -100,6 +100,7 @@ KEPT = (
     7001833,
     7002354,
     9200067,
+    9301070,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
