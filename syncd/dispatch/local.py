@@ -24,6 +24,15 @@ PUSH_SECONDS: Final = 10.0
 WAIT_SECONDS: Final = 5.0
 """How long a cycle waits for systems to list their clients, and again for them to take writes, before it goes on without them."""
 
+OPENING: Final = 4
+"""Tenants that are opened at a time."""
+
+TURN_SECONDS: Final = 2.0
+"""How long a tenant waits for its turn to be opened; it goes on then, whoever hangs before it."""
+
+turns: Final = threading.BoundedSemaphore(OPENING)
+"""Whose turn it is to be opened."""
+
 _log = log.get("daemon")
 
 
@@ -95,17 +104,25 @@ class Lane:
                 self._stop.wait(RESTART_SECONDS)
             self._give_errands_up()
 
+    def _open(self) -> Tenant:
+        """The tenant, opened in turn: of very many the first are at work while the last ones wait, and not all of them late."""
+        in_turn = turns.acquire(timeout=TURN_SECONDS)
+        try:
+            return open_tenant(
+                self.service,
+                self.config,
+                stop=self._stop,
+                push_seconds=PUSH_SECONDS,
+                wait_seconds=WAIT_SECONDS,
+                hurried=self._wake.is_set,
+            )
+        finally:
+            if in_turn:
+                turns.release()
+
     def _work(self) -> None:
-        opened = open_tenant(
-            self.service,
-            self.config,
-            stop=self._stop,
-            push_seconds=PUSH_SECONDS,
-            wait_seconds=WAIT_SECONDS,
-            hurried=self._wake.is_set,
-        )
         goes_on = False
-        with opened as tenant, tenant.working() as remember:
+        with self._open() as tenant, tenant.working() as remember:
             _log.info("tenant_started", systems=[each.system for each in self.config.systems])
             while not self._stop.is_set():
                 if not goes_on:

@@ -6,7 +6,7 @@ PostgreSQL database), `waiting` (systems that take their time), `serving` (write
 first paint of the operator's page in Chromium). Each is the module of that name.
 
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
-a quarter of BENCH_CLIENTS), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
+a quarter of BENCH_CLIENTS), BENCH_PEER_CLIENTS (BENCH_CLIENTS; fewer where a peer takes many times as long for many), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
 such as `dlt[sqlalchemy]`; a peer whose import fails is left out), BENCH_WRITE (where to write the page, docs/benchmarks.md).
 """
 
@@ -113,11 +113,12 @@ def reading() -> str:
     page = int(os.environ.get("BENCH_PAGE", "1000"))
     cycle = int(os.environ.get("BENCH_CYCLE", str(clients // 4)))
     times = int(os.environ.get("BENCH_RUNS", "3"))
+    sizes = {"peer": int(os.environ.get("BENCH_PEER_CLIENTS", str(clients)))}
     runs: dict[str, list[dict[str, Figures]]] = {}
     began = machine()
     for _ in range(times):  # in turns, so that a busy minute of the machine touches every subject
         for name, command in commands().items():
-            found = run(name, command, cycle if "cycle" in name else clients, page)
+            found = run(name, command, sizes.get(name.partition("-")[0], cycle if "cycle" in name else clients), page)
             if found is not None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}

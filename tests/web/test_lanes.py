@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from syncd import report, web
 from syncd.config import load
 from syncd.daemon import Lane
+from syncd.dispatch import local
 from syncd.errors import StoreError
 from tests.cli.place import Place
 from tests.web.conftest import Open
@@ -64,4 +67,21 @@ def test_an_errand_that_fails_is_told(tmp_path: Path) -> None:
         lane._stop.set()
     late = lane.between(lambda at: at.name)
     assert isinstance(late.exception(20.0), StoreError)
+    assert lane.join(20.0)
+
+
+def test_a_tenant_that_hangs_while_it_is_opened_keeps_no_other_from_work(tmp_path: Path) -> None:
+    """Where every turn is taken by one that hangs, the next waits for some seconds, and is then opened all the same."""
+    place = Place(tmp_path)
+    place.tenant()
+    loaded = load(place.folder)
+    lane = Lane(loaded.service, loaded.tenants[0], lambda _tenant, _cycle: None)
+    with ExitStack() as hanging:
+        for _ in range(local.OPENING):
+            hanging.enter_context(local.turns)
+        lane.start()
+        with pytest.raises(TimeoutError):
+            lane.between(lambda at: at.name).result(local.TURN_SECONDS / 2)
+        assert lane.between(lambda at: at.name).result(20.0) == "acme"
+    lane.stop()
     assert lane.join(20.0)
