@@ -66,12 +66,17 @@ class Rivals:
 
 @dataclass(slots=True)
 class Survivorship:
-    """What the merged client holds. filled: units that only the loser had. equal: that both had alike. alike: a contact of the loser -> the one that it is."""
+    """What the merged client holds.
+
+    filled: units that only the loser had. equal: that both had alike; enriched: those of them of which only the loser knew some part.
+    alike: a contact of the loser -> the one that it is.
+    """
 
     fields: dict[str, Value]
     origins: dict[str, str]
     filled: list[str] = field(default_factory=list)
     equal: list[str] = field(default_factory=list)
+    enriched: list[str] = field(default_factory=list)
     rivals: list[Rivals] = field(default_factory=list)
     alike: dict[str, str] = field(default_factory=dict)
 
@@ -101,6 +106,7 @@ def survive(winner: ClientRow, loser: ClientRow, context: Context) -> Survivorsh
                 )
         else:
             found.equal.append(unit)
+            _enrich(found, loser, unit)
     if isinstance(loser.fields.get(CONTACTS), list):
         joined, found.alike = join_contacts(
             winner.fields.get(CONTACTS, UNKNOWN), loser.fields.get(CONTACTS, UNKNOWN), context
@@ -126,6 +132,14 @@ def _take(found: Survivorship, loser: ClientRow, unit: str, theirs: Maybe) -> No
     found.origins.pop(unit, None)
     if unit in loser.origins:
         found.origins[unit] = loser.origins[unit]
+
+
+def _enrich(found: Survivorship, loser: ClientRow, unit: str) -> None:
+    """Of a group that both have alike the merged client holds every part that one of them knew: no record is emptied of it."""
+    unknown = [part for part in parts_of(unit) if part not in found.fields and not is_empty(loser.fields.get(part))]
+    if unknown:
+        found.fields.update({part: loser.fields[part] for part in unknown})
+        found.enriched.append(unit)
 
 
 def _value(maybe: Maybe) -> Value:
@@ -270,7 +284,11 @@ def _clear_outbox(tx: Tx, winner: str, loser: str, merge: str, now: datetime) ->
 def _changes(
     tx: Tx, kept: ClientRow, found: Survivorship, words: str, now: datetime, cycle: str | None
 ) -> list[ChangeRow]:
-    moved = [*found.filled, *(each.unit for each in found.rivals if each.loser_kept and each.unit not in found.filled)]
+    moved = [
+        *found.filled,
+        *found.enriched,
+        *(each.unit for each in found.rivals if each.loser_kept and each.unit not in found.filled),
+    ]
     ids = tx.new_ids("g", len(moved)) if moved else []
     return [
         ChangeRow(

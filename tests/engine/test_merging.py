@@ -344,6 +344,35 @@ def test_no_part_of_the_other_address_stays_beside_the_one_that_is_kept(tmp_path
     assert_complete(rig)
 
 
+def test_what_only_the_other_one_knows_of_an_equal_address_is_kept(tmp_path: Path) -> None:
+    """Two with one address are made one: the part that the system of the winner cannot hold is neither lost nor emptied anywhere."""
+    short = Profile(specs={**EVERY_FIELD, "address_line2": ABSENT})
+    needs = Profile(objects=lambda golden: None if golden.get("phone") else "needs a phone")
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"a": short, "b": needs})
+    rig.worlds["a"].add(name="ACME Europe", address_line1="1 rue du Nord", postal_code="59000", city="Lille")
+    rig.worlds["b"].add(
+        name="Boulangerie Durand",
+        address_line1="1 rue du Nord",
+        address_line2="Bat C",
+        postal_code="59000",
+        city="Lille",
+        phone="+33123456789",
+    )
+    rig.settle()
+    assert rig.worlds["b"].ids() == ["1"]
+    assert "address_line2" not in rig.clients()[0].fields
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert rig.clients()[0].fields["address_line2"] == "Bat C"
+    assert rig.worlds["b"].record("1")["address_line2"] == "Bat C"
+    assert_complete(rig)
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields.get("address_line2") for row in rig.clients()] == [None, "Bat C"]
+    assert rig.worlds["b"].record("1")["address_line2"] == "Bat C"
+    assert_complete(rig)
+
+
 def test_where_deletes_elsewhere_are_ignored_a_merge_is_finished(tmp_path: Path) -> None:
     """A client that is archived because of a delete in another system still has one record where such deletes are ignored."""
     rig = make_rig(tmp_path)

@@ -101,6 +101,7 @@ KEPT = (
     7002354,
     9200067,
     9301070,
+    9410244,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
