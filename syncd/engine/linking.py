@@ -247,8 +247,8 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
     """Proposals whose records are gone, or came to belong to one client, need no decision any more.
 
     Where one of two systems has deleted its record, or a merge has set it apart, it is still to be decided whether the other record is
-    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer, unless the one that was
-    deleted stood in other systems too, where the other one would be created; a merge is none.
+    that client: if it is, it is not created there again. Of two records in one system, the delete was the answer, unless the client of the
+    one that was deleted stood in other systems too, where the other one would be created; a merge is none.
     """
     for hold in tx.holds(HoldState.OPEN):
         if hold.kind not in (HoldKind.LINK, HoldKind.MERGE):
@@ -257,10 +257,10 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
         links = [tx.link(*ref) for ref in refs]
         vanished = {(item["system"], item["external_id"]) for item in hold.items if item.get("vanished")}
         living, gone = (
-            {link.system for link in links if link is not None and link.state is state}
+            {link.client for link in links if link is not None and link.state is state}
             for state in (LinkState.LINKED, LinkState.GONE)
         )
-        lives = bool(living) and (hold.kind is HoldKind.LINK or bool(gone - living))
+        lives = bool(living) and (hold.kind is HoldKind.LINK or (bool(gone) and _would_be_made_again(tx, gone, living)))
         owners = {
             link.client
             for link in links
@@ -273,6 +273,14 @@ def settle_proposals(tx: Tx, scope: Scope) -> None:
                 replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="nothing is left to decide")
             )
             tx.mark_dirty([str(item["client"]) for item in hold.items if item.get("client")])
+
+
+def _would_be_made_again(tx: Tx, gone: Collection[str], living: Collection[str]) -> bool:
+    """Whether clients of which a record was deleted are, or were, in a system where those that stay have none: they would be created there."""
+    links = tx.links_of([*gone, *living])
+    stood = {link.system for client in gone for link in links.get(client, ())}
+    stands = {link.system for client in living for link in links.get(client, ()) if link.state is LinkState.LINKED}
+    return bool(stood - stands)
 
 
 def _is_in_use(tx: Tx, item: Mapping[str, Any]) -> bool:

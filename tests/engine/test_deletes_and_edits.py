@@ -89,3 +89,31 @@ def test_whether_a_deleted_client_was_typed_again_is_still_asked(tmp_path: Path,
         rig.cycle()
     assert rig.worlds["a"].ids() == in_a
     assert rig.worlds["b"].record("3")["archived"] is False
+
+
+@pytest.mark.parametrize("answer, in_b", [("release", ["1", "2"]), ("refuse", ["1", "2", "3"])])
+def test_whether_a_record_stands_for_one_that_was_deleted_beside_it_is_still_asked(
+    tmp_path: Path, answer: str, in_b: list[str]
+) -> None:
+    """Two records of one system may be one client, and one of them is deleted: the other is not made a second time where that client is."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    shown = {"name": "Garage Petit", "phone": "+33123456789", "postal_code": "69001", "city": "Lyon"}
+    rig.worlds["a"].add(**shown, email="g@petit.example")
+    rig.worlds["a"].add(name="Somebody else", email="else@else.example")
+    rig.settle()
+    rig.worlds["a"].add(**shown, email="garage@petit.example")
+    rig.cycle()
+    [hold] = rig.holds()
+    assert [(item["system"], item["external_id"]) for item in hold.items] == [("a", "1"), ("a", "3")]
+    rig.worlds["a"].remove("1")
+    for _ in range(5):
+        rig.cycle()
+    assert rig.worlds["b"].ids() == ["1", "2"]
+    [asked] = rig.holds()
+    assert (asked.hold, asked.state) == (hold.hold, HoldState.OPEN)
+    getattr(rig.operate(), answer)(hold.hold)
+    for _ in range(4):
+        rig.cycle()
+    assert rig.worlds["b"].ids() == in_b
+    in_use = [each for each in in_b if rig.worlds["b"].record(each)["archived"] is False]
+    assert [rig.worlds["b"].record(each)["email"] for each in in_use if each != "2"] == ["garage@petit.example"]
