@@ -90,6 +90,8 @@ class Joiner:
         """System -> the cycle in which the last list began that was surely taken in."""
         self._taken = dict.fromkeys(life.worlds, 0)
         """System -> the cycle in which the last list began that was taken in, to its end or not."""
+        self.asked: set[str] = set()
+        """Systems that were listed in this cycle: one whose writes are still on their way from the last one is not."""
         self._retired: dict[Ref, int] = {}
         """Record that a merge has archived beside the one that stands for its client -> how many edits there were then."""
         self._whole_at = 0
@@ -517,6 +519,7 @@ class Joiner:
         if self.life.oracle.listed_in is not None:
             self.life.oracle.listed_in = {}
         self._crashes = self.life.crashes
+        self.asked.clear()
 
     def watch(self, tx: Any, report: CycleReport) -> None:
         """After a cycle: who was parted is parted, every id leads somewhere, no record was forgotten."""
@@ -535,7 +538,7 @@ class Joiner:
         self.linked = set(links)
         self._note_homes(tx, links)
         listed_in = self.life.oracle.listed_in
-        now = dict.fromkeys(self._taken, self.life.cycle_number) if listed_in is None else listed_in
+        now = dict.fromkeys(self.asked, self.life.cycle_number) if listed_in is None else listed_in
         self._taken.update({system: began for system, began in now.items() if began is not None})
         self._note_apart(links)
         self._note_lists(report)

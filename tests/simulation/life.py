@@ -506,6 +506,8 @@ class Life:
         if self.calls > CALLS_MAX:
             message = "there is no end of calls"
             raise Violation(message)
+        if call.action == "list":
+            self.joiner.asked.add(name)
         each = self.worlds[name]
         if each.account == each.name:
             taken = self._snapshots.get(name)

@@ -64,7 +64,7 @@ def test_a_life_of_slow_writes_keeps_every_promise(seed: int) -> None:
     assert violation is None, f"{violation}\n{timeline(seed, slow=True)[-6000:]}"
 
 
-@pytest.mark.parametrize("seed", [9440055])
+@pytest.mark.parametrize("seed", [9440055, 9440094])
 def test_a_life_of_merges_and_slow_writes_keeps_every_promise(seed: int) -> None:
     """Records are merged, and get other ids, while writes that were sent before are on their way: the same promises."""
     _, violation, _ = one(seed, joins=True, slow=True)
