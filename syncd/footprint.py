@@ -21,6 +21,9 @@ LOOK_AFTER: Final = (20_000, 20, 50)
 all every 50 times that. Its own figures (700, 10, 10) are those of programs with few objects: a page of a thousand clients is ten times as
 many, all of which survive until it is stored, and looking through them again and again took a quarter of a first walk."""
 
+FEW: Final = 5_000
+"""New objects that can be part of a cycle; where there are no more since the last look, nothing has happened that would be worth another."""
+
 LARGE_BYTES: Final = 128 * 1024
 """Blocks from this size on are mapped one by one. It is glibc's own figure, which it raises up to 32 MiB unless it is told."""
 
@@ -66,7 +69,7 @@ def tidy() -> None:
 
 
 class NowAndThen:
-    """Tidies at most once in `TIDY_SECONDS`, whoever asks how often."""
+    """Tidies at most once in `TIDY_SECONDS`, whoever asks how often, and not at all while nothing happens."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -74,7 +77,9 @@ class NowAndThen:
     def tidy(self) -> None:
         """Tidy if it is time to."""
         if time.monotonic() - self._last >= TIDY_SECONDS:
-            tidy()
+            new, *older = gc.get_count()
+            if new > FEW or any(older):
+                tidy()
             self._last = time.monotonic()
 
 

@@ -79,15 +79,21 @@ def test_tidying_collects_rings() -> None:
 
 
 def test_tidying_is_rare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often it is asked, a process tidies once in a minute."""
+    """However often it is asked, a process tidies once in a minute, and not where next to nothing was made since."""
     size = footprint.NowAndThen()
+    gc.collect()
     gc.disable()
     try:
         watched = weakref.ref(Ring())
+        rings = [Ring() for _ in range(footprint.FEW)]
         size.tidy()
         assert watched() is not None
         monkeypatch.setattr(footprint, "TIDY_SECONDS", 0.0)
         size.tidy()
         assert watched() is None
+        watched = weakref.ref(Ring())
+        size.tidy()
+        assert watched() is not None
+        assert len(rings) == footprint.FEW
     finally:
         gc.enable()
