@@ -24,7 +24,7 @@ from syncd.tenant import connect
 from tests.benchmarks.place import machine, server
 
 TITLE: Final = "## Pages that take their time"
-CLIENTS: Final = 10_000
+CLIENTS: Final = 4_000
 PAGE: Final = 20
 LATENCY_MS: Final = 50
 AT_ONCE: Final = (1, 4, 8)
