@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from syncd import log
@@ -130,11 +131,21 @@ def _carry_out(tx: Tx, hold: HoldRow, clients: Sequence[str], scope: Scope) -> i
                 cycle=scope.cycle,
             )
             merging.told(row, scope.cycle)
-        except UsageError:  # an earlier one of this set has made them one, or another, already
+        except UsageError:  # an earlier one of this cycle has made them one already, or one of them another's
             continue
         made += 1
-    tx.put_hold(replace(hold, state=HoldState.DONE, decided_at=scope.now, decided_by=BY))
+    _close(tx, hold, clients, scope)
     return made
+
+
+def _close(tx: Tx, hold: HoldRow, clients: Sequence[str], scope: Scope) -> None:
+    """A proposal is done where all are one, and over where those that are left are kept apart; a person is asked about any others."""
+    left = tx.bundles(sorted({tx.resolve_alias(client) or client for client in clients}))
+    if len(left) == 1:
+        tx.put_hold(replace(hold, state=HoldState.DONE, decided_at=scope.now, decided_by=BY))
+    elif all(merging.parted(tx, first, second) for first, second in combinations(left, 2)):
+        tx.put_hold(replace(hold, state=HoldState.LAPSED, decided_at=scope.now, decided_by="they are kept apart"))
+        tx.mark_dirty([each.client.client for each in left])
 
 
 def _hold(tx: Tx, system: str, sets: Sequence[tuple[HoldRow, list[str]]], scope: Scope) -> None:
@@ -195,12 +206,23 @@ def closed_systems(tx: Tx) -> dict[str, str]:
 
 
 def decide_all(transactions: Transactions, scope: Scope) -> Reconciled:
-    """Decide what is to be decided, and again those of whom it turned out just now that they may be another client."""
+    """Decide what is to be decided, and again those about whom it turned out meanwhile that a person is asked, or is not any more."""
     total = reconcile(transactions, scope)
-    if total.holds:
-        with transactions() as tx:
-            held = held_clients(tx)
-            tx.mark_dirty(sorted(held.keys() - scope.held_clients.keys()))
-        if held.keys() - scope.held_clients.keys():
-            total.add(reconcile(transactions, replace(scope, held_clients=held)))
+    if not total.clients:
+        return total
+    held = _turned(transactions, scope)
+    if held is not None:
+        again = replace(scope, held_clients=held)
+        total.add(reconcile(transactions, again))
+        _turned(transactions, again)  # those are for the next cycle
     return total
+
+
+def _turned(transactions: Transactions, scope: Scope) -> dict[str, str] | None:
+    """Have those decided again whose questions are others than when this was decided. What is asked now; None where nothing has changed."""
+    with transactions() as tx:
+        held = held_clients(tx)
+        turned = {client for client, _ in held.items() ^ scope.held_clients.items()}
+        if turned:
+            tx.mark_dirty(sorted(turned))
+    return held if turned else None

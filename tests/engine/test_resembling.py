@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncd.core.model import Mode
-from syncd.store import ClientState, HoldKind, HoldRow
+from syncd.providers.memory import Profile
+from syncd.store import ClientState, HoldKind, HoldRow, StandingState
 from tests.engine.rig import Rig, make_rig, writes
 from tests.engine.test_merging import links
 from tests.engine.test_trail import assert_complete
@@ -80,6 +81,33 @@ def test_a_proposal_ends_where_they_are_made_unlike(tmp_path: Path) -> None:
     rig.settle()
     (again,) = proposals(rig)
     assert again.hold != first.hold
+
+
+def test_a_client_that_waited_for_a_proposal_goes_on_when_it_ends(tmp_path: Path) -> None:
+    """What was not created while a person was asked is created in the cycle in which the question ends by itself, and nothing is told as held."""
+    needs = Profile(objects=lambda fields: None if fields.get("email") else "a client needs an e-mail")
+    rig = make_rig(tmp_path, ("a", "b", "c"), profiles={"c": needs})
+    rig.worlds["a"].add(name="Jean Martin", phone=PHONE, city="Rennes", country="FR")
+    rig.worlds["a"].add(name="Boulangerie Durand", phone=OTHER, city="Brest", country="FR")
+    rig.settle()
+    make_alike(rig)
+    rig.settle()
+    rig.worlds["a"].edit("2", email="pain@durand.example")
+    rig.settle()
+    assert len(proposals(rig)) == 1
+    assert rig.worlds["c"].ids() == []
+    for system in (
+        "a",
+        "b",
+    ):  # in both, so that nothing is to be written there that would have the client decided again
+        rig.worlds[system].edit("2", name="Boulangerie Durand", phone=OTHER)
+    rig.cycle()
+    assert proposals(rig) == []
+    store = rig.store()
+    with store.reading() as tx:
+        assert [each for each in tx.standings() if each.state is StandingState.HELD] == []
+    store.close()
+    assert [rig.worlds["c"].record(each)["email"] for each in rig.worlds["c"].ids()] == ["pain@durand.example"]
 
 
 def test_who_resembled_before_is_not_proposed_again(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ KEPT = (
     9200067,
     9301070,
     9410244,
+    9501630,
+    9502298,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
