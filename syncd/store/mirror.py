@@ -103,9 +103,7 @@ def mirror(
 ) -> list[tuple[RecordRow, str | None]]:
     """Records with the client they are linked to, by system and external id, from behind `after`."""
     record, link = tables.records.c, tables.links.c
-    joined = tables.mirrored.outerjoin(
-        tables.links, and_(record.system == link.system, record.external_id == link.external_id)
-    )
+    joined = tables.mirrored.outerjoin(tables.links, _of_record())
     statement = select(*tables.RECORD, link.client).select_from(joined)
     if system is not None:
         statement = statement.where(record.system == system)
@@ -202,13 +200,11 @@ def unseen(work: Work, system: str, walk: str) -> list[str]:
 def missing(work: Work, system: str) -> list[RecordRow]:
     """Missing records of a system that are still linked, by external id."""
     record, link = tables.records.c, tables.links.c
-    linked = select(link.external_id).where(link.system == system, link.state == LinkState.LINKED)
-    return _records(
-        work,
-        record.system == system,
-        record.state == RecordState.MISSING,
-        record.external_id.in_(linked),
-    )
+    linked = select(link.external_id).where(_of_record(), link.state == LinkState.LINKED).exists()
+    # Their ids first: they are few, and an index has them, where one statement would look at every record of the system.
+    absent = select(record.external_id).where(record.system == system, record.state == RecordState.MISSING, linked)
+    found = records(work, system, work.run(absent).scalars().all())
+    return [found[external_id] for external_id in sorted(found)]
 
 
 def count_records(work: Work, system: str, state: RecordState = RecordState.PRESENT) -> int:
@@ -238,14 +234,17 @@ def _is_recent(cycle: int, since: datetime) -> ColumnElement[bool]:
     return or_(record.first_seen_in > cycle, and_(record.first_seen_in.is_(None), record.first_seen_at > since))
 
 
+def _of_record() -> ColumnElement[bool]:
+    """That a link is that of a record."""
+    record, link = tables.records.c, tables.links.c
+    return and_(record.system == link.system, record.external_id == link.external_id)
+
+
 def unlinked(work: Work, limit: int | None = None, after: RecordKey = ("", "")) -> list[RecordKey]:
     """Records that are present and belong to no client, by system and external id, from behind `after`."""
-    record, link = tables.records.c, tables.links.c
-    joined = tables.records.outerjoin(
-        tables.links, and_(record.system == link.system, record.external_id == link.external_id)
-    )
-    statement = select(record.system, record.external_id).select_from(joined)
-    statement = statement.where(record.state == RecordState.PRESENT, link.client.is_(None))
+    record = tables.records.c
+    linked = select(tables.links.c.external_id).where(_of_record()).exists()
+    statement = select(record.system, record.external_id).where(record.state == RecordState.PRESENT, ~linked)
     if after != ("", ""):
         statement = statement.where(tuple_(record.system, record.external_id) > tuple_(*after))
     statement = statement.order_by(record.system, record.external_id).limit(limit)
