@@ -87,6 +87,11 @@ class Scope:
         return self.policy.context
 
     @property
+    def unread(self) -> frozenset[str]:
+        """The systems that could not be read completely."""
+        return frozenset(self.blocked.keys() - self.closed)
+
+    @property
     def only_observes(self) -> bool:
         """Whether nothing is ever written in any system: then there is no first run to be released."""
         return not any(system.mode.creates or system.mode.updates for system in self.systems.values())

@@ -19,6 +19,7 @@ from syncd.engine.observe import is_confirmed
 from syncd.engine.planning import DELETED_IN, TO_BE_DELETED
 from syncd.engine.systems import digest, number_of
 from syncd.engine.taking_over import find_taker, follow
+from syncd.engine.vanished import is_told
 from syncd.store import (
     Base,
     Bundle,
@@ -98,6 +99,8 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
         taker = takers.get(row.external_id)
         if taker is not None:
             follow(tx, row, link, taker, scope)
+        elif is_told(row):
+            pass  # whether it was a delete a person says, by the conflict that was logged when a merge was taken back
         elif edited := _edited_since(tx, bundle, row, seen_in.get(row.walk or "")):
             _edit_wins(tx, bundle, row, edited, scope)
         else:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from syncd.core.correlate import compare, match_keys
 from syncd.core.model import UNKNOWN, Context
-from syncd.core.survivorship import CONSENT, GOLDEN
-from syncd.engine import trail
+from syncd.core.survivorship import CONSENT
+from syncd.engine import trail, vanished
 from syncd.engine.dividing import Division, Left
-from syncd.engine.merging import RULE, behind
+from syncd.engine.merging import behind
 from syncd.engine.observe import CREATED, EARLIER, is_confirmed
 from syncd.errors import UsageError
 from syncd.store import (
@@ -27,8 +27,6 @@ from syncd.store import (
     Bundle,
     ClientRow,
     ClientState,
-    ConflictKind,
-    ConflictRow,
     ConflictStatus,
     LinkRow,
     LinkState,
@@ -147,7 +145,7 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
         conflict = tx.conflict(identifier)
         if conflict is not None and conflict.status is ConflictStatus.DECIDED:
             tx.put_conflict(replace(conflict, status=ConflictStatus.RESOLVED, decided_by=f"{actor}: taken apart again"))
-    tx.add_conflicts(_vanished(tx, row, [winner_after, loser_after], actor, now))
+    tx.add_conflicts(vanished.told(tx, row, bundle, [winner_after, loser_after], actor, now))
     tx.add_audit(
         [AuditRow(now, "clients_unmerged", actor, {"merge": row.merge, "loser": loser.client}, client=row.winner)]
     )
@@ -169,47 +167,6 @@ def _is_gone(link: LinkRow, record: RecordRow) -> bool:
     """Whether a record is there no more; of one that stood apart an absence was noted, and never judged."""
     absent = link.state is LinkState.APART and is_confirmed(record)
     return record.state is RecordState.GONE or (record.state is RecordState.MISSING and absent)
-
-
-def _vanished(tx: Tx, row: MergeRow, clients: Sequence[ClientRow], actor: str, now: datetime) -> list[ConflictRow]:
-    """The records that vanished while another one of the merged client stood beside them: whether that was a delete a person is to say.
-
-    Nothing is archived because of it, and nothing is made again.
-    """
-    links = tx.links_of([each.client for each in clients])
-    found: list[ConflictRow] = []
-    for client in clients:
-        before = row.snapshot["links"][client.client]
-        had = {(each["system"], each["external_id"]) for each in before if each["state"] == LinkState.LINKED.value}
-        mine = links.get(client.client, ())
-        for link in mine:
-            beside = any(each.system == link.system and each.state is LinkState.LINKED for each in mine)
-            was_there = (link.system, link.external_id) in had
-            if link.state is not LinkState.GONE or not was_there or beside or client.fields.get("archived") is True:
-                continue
-            place = {"system": link.system, "external_id": link.external_id, "value": None, "seen_at": now.isoformat()}
-            kept = {"system": GOLDEN, "external_id": None, "value": None, "seen_at": now.isoformat()}
-            found.append(
-                ConflictRow(
-                    conflict="",
-                    client=client.client,
-                    unit="record",
-                    kind=ConflictKind.DELETE,
-                    base=None,
-                    candidates=[place, kept],
-                    rule=RULE,
-                    status=ConflictStatus.DECIDED,
-                    winner=GOLDEN,
-                    value=None,
-                    decided_by=actor,
-                    logged_at=now,
-                    reason="it vanished while a merge had another record stand for its client; it stays missing, and archives nobody",
-                    cycle=None,
-                    key=f"delete:{link.system}:{link.external_id}",
-                )
-            )
-    ids = tx.new_ids("k", len(found)) if found else []
-    return [replace(each, conflict=number) for each, number in zip(found, ids, strict=True)]
 
 
 def _successors(tx: Tx, row: MergeRow, bundle: Bundle, context: Context) -> set[RecordKey]:

@@ -132,7 +132,7 @@ def _decide_batch(tx: Tx, clients: Sequence[str], scope: Scope) -> Reconciled:
     for bundle in bundles:
         client = bundle.client.client
         absorbed = duplicates(bundle, merges.get(client, ()))
-        unread = unheard(bundle, merges.get(client, ()), scope.blocked, scope.now) if absorbed else frozenset()
+        unread = unheard(bundle, merges.get(client, ()), scope.unread, scope.now) if absorbed else frozenset()
         mine_only = replace(scope, absorbed=absorbed, unheard=unread) if absorbed else scope
         draft = decide(bundle, mine_only)
         if retired := _retired(tx, bundle, draft, scope):

@@ -10,7 +10,7 @@ import pytest
 from syncd.core.model import Brake, BrakeKind
 from syncd.errors import Transient
 from syncd.providers.memory import EVERYTHING, Call, Profile, World, forget, world
-from syncd.store import HoldKind, StandingState
+from syncd.store import HoldKind, LinkState, MergeState, StandingState
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
 
 CLIENT = {"name": "ACME SARL", "email": "a@acme.example", "phone": "+33142685300"}
@@ -207,3 +207,25 @@ def test_nothing_is_created_among_strangers_after_something_was_written_elsewher
     for _ in range(3):
         rig.cycle()
     assert [len(rig.worlds[name].ids()) for name in ("a", "b", "c")] == [5, 1, 5]
+
+
+def test_two_strangers_whom_a_person_merges_are_one_while_it_is_asked_whose_they_are(tmp_path: Path) -> None:
+    """Only what would be created waits for that question: what was read completely was read, and a merge there comes to its end."""
+    rig = four_in_two(tmp_path)
+    become_strangers(rig)
+    rig.worlds["b"].add(name="Yak GmbH", email="y@yak.example")
+    rig.cycle()
+    (hold,) = rig.holds()
+    first, second = (row.client for row in rig.clients()[4:])
+    rig.operate().merge(first, second)
+    rig.settle()
+    rig.cycle()
+    assert [each.hold for each in rig.holds()] == [hold.hold]
+    assert [rig.worlds["b"].record(each)["archived"] for each in rig.worlds["b"].ids()] == [False, True]
+    store = rig.store()
+    with store.reading() as tx:
+        (merge,) = tx.merges()
+        states = [link.state for link in tx.links_of([first])[first]]
+    store.close()
+    assert states == [LinkState.LINKED, LinkState.APART]
+    assert merge.state is MergeState.RUNNING  # it is to be seen yet whether the one that is left is created in a

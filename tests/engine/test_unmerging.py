@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from syncd.core.model import Mode
 from syncd.errors import Transient
 from syncd.providers.memory import Call
@@ -313,3 +315,72 @@ def test_a_new_record_that_may_be_either_clients_stays_where_it_is(tmp_path: Pat
     assert ("b", new) not in parted.records
     assert links(rig)["b", new].client == "c1"
     assert_complete(rig)
+
+
+@pytest.mark.parametrize("act", ["unmerge", "apart"])
+def test_a_record_that_may_live_on_under_another_id_archives_nobody(tmp_path: Path, act: str) -> None:
+    """The loser's record is missing, and another one came, when a merge is taken back: that the old id ends then is told, and no delete."""
+    rig = one_in_each(tmp_path)
+    theirs, world = record_of(rig, "c2", "b"), rig.worlds["b"]
+    rig.operate().merge("c1", "c2")
+    world.remove(theirs)
+    new = world.add(name="ACME Europe", email="hello@acme.example", phone="+33123456789")
+    rig.cycle()
+    _part(rig, act)
+    rig.settle()
+    for _ in range(4):
+        rig.cycle()
+    found = links(rig)
+    assert (found["b", new].client, found["b", new].state) == ("c1", LinkState.LINKED)
+    assert (found["b", theirs].client, found["b", theirs].state) == ("c2", LinkState.GONE)
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ACTIVE]
+    assert not any(rig.worlds["a"].record(each)["archived"] for each in rig.worlds["a"].ids())
+    assert world.ids() == [new]
+    told = [row for row in rig.conflicts() if row.kind is ConflictKind.DELETE]
+    assert [(row.client, row.candidates[0]["external_id"], row.winner) for row in told] == [("c2", theirs, "golden")]
+    assert_complete(rig)
+    rig.operate().resolve(told[0].conflict, take="b")
+    rig.settle()
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED]
+    assert_complete(rig)
+
+
+def test_a_record_that_is_there_again_after_a_merge_was_taken_back_can_be_deleted(tmp_path: Path) -> None:
+    """Only the absence that a person was told of archives nobody: who is there again and then deleted is deleted like anybody."""
+    rig = two_clients(tmp_path, profiles={"b": NO_ARCHIVE})
+    theirs, world = record_of(rig, "c2", "b"), rig.worlds["b"]
+    rig.operate().merge("c1", "c2")
+    rig.cycle()
+    before = world.snapshot()
+    world.remove(theirs)
+    rig.cycle()
+    rig.operate().unmerge("c2")
+    world.restore(before)
+    rig.settle()
+    assert links(rig)["b", theirs].state is LinkState.LINKED
+    world.remove(theirs)
+    for _ in range(4):
+        rig.cycle()
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED]
+    assert_complete(rig)
+
+
+def test_a_delete_of_the_only_record_in_a_system_is_one_after_a_merge_was_taken_back(tmp_path: Path) -> None:
+    """Where no other record stood for the merged client in the system, what is missing there is deleted like anybody's."""
+    rig = one_in_each(tmp_path)
+    rig.operate().merge("c1", "c2")
+    rig.worlds["b"].remove(record_of(rig, "c1", "b"))
+    rig.cycle()
+    rig.operate().unmerge("c2")
+    for _ in range(4):
+        rig.cycle()
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED]
+    assert [row for row in rig.conflicts() if row.kind is ConflictKind.DELETE] == []
+    assert_complete(rig)
+
+
+def _part(rig: Rig, act: str) -> None:
+    if act == "apart":
+        rig.operate().apart("c1", "c2")
+    else:
+        rig.operate().unmerge("c2")

@@ -111,6 +111,8 @@ KEPT = (
     9410244,
     9501630,
     9502298,
+    9601962,
+    9602521,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
 
