@@ -160,10 +160,12 @@ records = Table(
     Column("first_seen_in", BigInteger, nullable=True),
     Index(None, "system", "state"),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 50},
 )
 """What is noted of each record whenever it is seen; what it says is in `payloads`, so that a walk over what has not changed rewrites
-little. page: the page of a walk that last showed it as it is kept; NULL once anything else has put it.
-first_seen_in: the number of the first cycle whose walk showed it, or could have; NULL where it was seen before that was noted."""
+little, and half of each of PostgreSQL's pages stays free for that, so that no index is touched. page: the page of a walk that last
+showed it as it is kept; NULL once anything else has put it. first_seen_in: the number of the first cycle whose walk showed it, or
+could have; NULL where it was seen before that was noted."""
 
 payloads = Table(
     "payloads",

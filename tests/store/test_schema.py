@@ -33,7 +33,26 @@ def test_upgraded_from_empty_equals_declared(database) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
         assert compare_metadata(context, metadata) == []
         assert declared_indexes() <= indexes(connection)
+        assert options(connection) == declared_options(connection.dialect.name)
     place.close()
+
+
+def options(connection) -> dict[str, list[str]]:
+    """Table -> its storage options in PostgreSQL, which Alembic does not compare, of those that have any."""
+    if connection.dialect.name == "sqlite":
+        return {}
+    found = connection.execute(
+        text("SELECT relname, reloptions FROM pg_class WHERE relnamespace = to_regnamespace(current_schema())")
+    )
+    return {name: given for name, given in found if given}
+
+
+def declared_options(dialect: str) -> dict[str, list[str]]:
+    """The same as the code declares them."""
+    if dialect == "sqlite":
+        return {}
+    given = {name: table.dialect_options[dialect]["with"] for name, table in metadata.tables.items()}
+    return {name: [f"{key}={value}" for key, value in each.items()] for name, each in given.items() if each}
 
 
 def indexes(connection) -> set[tuple[str, bool]]:
