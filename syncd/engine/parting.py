@@ -265,7 +265,13 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow], successors: Col
 
 
 def keep_apart(tx: Tx, first: str, second: str) -> int:
-    """Remember for ever that two clients are not one: every record of one against every record of the other. How many pairs."""
+    """Remember for ever that two clients are not one: every record of one against every record of the other. How many pairs.
+
+    Old ids are resolved; two that have become one client are left so.
+    """
+    first, second = (tx.resolve_alias(each) or each for each in (first, second))
+    if first == second:
+        return 0
     links = tx.links_of([first, second])
     pairs = [
         ((a.system, a.external_id), (b.system, b.external_id))

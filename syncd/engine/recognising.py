@@ -65,7 +65,7 @@ def _are_one(first: Bundle, second: Bundle, scope: Scope) -> bool:
 def ask(
     tx: Tx, first: Bundle, second: Bundle, reason: str, scope: Scope, extra: Mapping[str, Any] | None = None
 ) -> int:
-    """Propose two clients, unless an open proposal names both. extra: what each item tells beside its record. How many holds."""
+    """Propose two clients, unless an open proposal is about both. extra: what each item tells beside its record. How many holds."""
     refs: list[tuple[RecordKey, str]] = []
     active: list[set[str]] = []
     for bundle in (first, second):
@@ -76,8 +76,7 @@ def ask(
     kind = HoldKind.MERGE if shared else HoldKind.LINK
     key = f"{kind.value}:{digest(sorted(ref for ref, _ in refs))}"
     clients = {first.client.client, second.client.client}
-    asked = [hold for hold in tx.holds() if hold.kind in (HoldKind.LINK, HoldKind.MERGE) and names(hold) >= clients]
-    if asked or tx.is_held(key):
+    if any(_is_about(tx, hold, clients) for hold in tx.holds()) or tx.is_held(key):
         return 0
     items: list[dict[str, Any]] = [
         {"client": client, "system": system, "external_id": external_id, **(extra or {})}
@@ -87,6 +86,15 @@ def ask(
     tx.put_hold(HoldRow(tx.new_ids("h", 1)[0], kind, system, reason, items, scope.now, key))
     _log.warning("hold_opened", kind=kind.value, system=system, reason=reason)
     return 1
+
+
+def _is_about(tx: Tx, hold: HoldRow, clients: Collection[str]) -> bool:
+    """Whether a proposal is about these clients; of a system's refusal it names one of them, and a record of the other."""
+    if hold.kind not in (HoldKind.LINK, HoldKind.MERGE) or names(hold).isdisjoint(clients):
+        return False
+    refs = [(str(item["system"]), str(item["external_id"])) for item in hold.items if item.get("external_id")]
+    owners = {link.client for ref in refs if (link := tx.link(*ref)) is not None} if len(hold.items) == 1 else set()
+    return names(hold) | owners >= set(clients)
 
 
 def give_way(tx: Tx, clients: Collection[str], now: datetime) -> None:

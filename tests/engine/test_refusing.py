@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from syncd.core.model import Brake, BrakeKind
+from syncd.errors import UsageError
 from syncd.providers.memory import Call
-from syncd.store import HoldState
+from syncd.store import HoldKind, HoldState
 from tests.engine.rig import Rig, make_rig
 
 NUMBERS = [str(number) for number in range(1, 21)]
@@ -101,3 +103,20 @@ def test_a_refused_mass_delete_ends_no_record_that_is_back(tmp_path: Path) -> No
     rig.settle()
     assert rig.worlds["b"].record("1")["city"] == "Lille"
     assert [rig.worlds["b"].record(number)["archived"] for number in NUMBERS] == [False] * 20
+
+
+def test_a_refused_set_of_merges_holds_for_who_was_merged_meanwhile(tmp_path: Path) -> None:
+    """Of a set of merges that is refused, a client that a person merged into a third one since is kept apart under its new name."""
+    rig = make_rig(tmp_path, ("a", "b"), merges="auto", brakes={BrakeKind.MERGES: Brake(0, 0.0)})
+    for name in ("Alpha SARL", "Alpha SARL"):
+        rig.worlds["a"].add(name=name, registration_number="732829320")
+    rig.worlds["a"].add(name="Zulu SAS", email="z@zulu.example")
+    rig.settle()
+    (hold,) = rig.holds()
+    assert hold.kind is HoldKind.BRAKE
+    (item,) = hold.items
+    (third,) = {row.client for row in rig.clients()} - {item["client"], item["into"]}
+    rig.operate().merge(third, item["into"])
+    rig.operate().refuse(hold.hold)
+    with pytest.raises(UsageError, match="kept apart"):
+        rig.operate().merge(third, item["client"])

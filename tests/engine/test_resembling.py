@@ -183,3 +183,23 @@ def test_both_edited_in_one_cycle_are_proposed_once(tmp_path: Path) -> None:
     rig.worlds["b"].edit("2", name="Jean Martin", phone="+33612345611")
     rig.settle()
     assert len(proposals(rig)) == 1
+
+
+def test_two_of_whom_a_system_asks_are_not_asked_about_a_second_time(tmp_path: Path) -> None:
+    """A proposal that a system's refusal made names one client and a record; whose record that is is asked about with it, once."""
+    rig = make_rig(tmp_path, ("a", "b"), profiles={"b": Profile(unique=frozenset({"email"}))})
+    rig.worlds["a"].add(name="Jean Martin", phone=PHONE, email="jean@martin.example", city="Rennes", country="FR")
+    rig.worlds["a"].add(name="Boulangerie Durand", phone=OTHER, email="b@durand.example", city="Brest", country="FR")
+    rig.settle()
+    rig.worlds["a"].edit("2", email="jean@martin.example")
+    rig.settle()
+    (hold,) = proposals(rig)
+    assert {item["client"] for item in hold.items} == {"c2"}
+    rig.worlds["a"].edit("2", name="Martin Jean", phone=PHONE)
+    rig.settle()
+    assert [each.hold for each in proposals(rig)] == [hold.hold]
+    rig.operate().refuse(hold.hold)
+    for phone in (OTHER, PHONE):
+        rig.worlds["a"].edit("2", phone=phone)
+        rig.settle()
+    assert proposals(rig) == []
