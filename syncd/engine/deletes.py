@@ -48,6 +48,9 @@ WALKS_BACK = 500
 WHOLE_LIST_MINIMUM_RECORDS = 3
 """So many records that vanish at once are held, whatever the limit, where nobody is left who was listed beside them."""
 
+THROUGH = "through"
+"""Mark of an item of a released set: the release counts for it no more."""
+
 _log = log.get("deletes")
 
 
@@ -67,12 +70,17 @@ def accept_deletes(tx: Tx, scope: Scope) -> int:
 
 
 def _finish_released(tx: Tx, system: str) -> None:
-    """A release counts once: until its records are believed to be gone, or are there again."""
+    """A release counts once: for each of its records until that is believed to be gone and accepted, or is there again.
+
+    What waits until the record can be read to which its id leads now is neither.
+    """
     released = [hold for hold in tx.holds(HoldState.RELEASED) if any(_is_mine(hold, system, kind) for kind in KINDS)]
-    waiting = {row.external_id for row in tx.missing(system) if not is_confirmed(row)} if released else set()
+    missing = {row.external_id for row in tx.missing(system)} if released else set()
     for hold in released:
-        if waiting.isdisjoint(str(item["external_id"]) for item in hold.items):
-            tx.put_hold(replace(hold, state=HoldState.DONE))
+        items = [item if item["external_id"] in missing else {**item, THROUGH: True} for item in hold.items]
+        through = all(item.get(THROUGH) for item in items)
+        if through or items != hold.items:
+            tx.put_hold(replace(hold, items=items, state=HoldState.DONE if through else HoldState.RELEASED))
 
 
 def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int:
@@ -134,6 +142,7 @@ def _held(
         for hold in tx.holds(HoldState.RELEASED)
         if _is_mine(hold, system, kind)
         for item in hold.items
+        if not item.get(THROUGH)
     }
     before = {str(item["external_id"]) for item in standing.items} if standing else set()
     ids = {row.external_id for row in gone} - released
