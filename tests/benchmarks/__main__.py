@@ -6,8 +6,9 @@ PostgreSQL database), `waiting` (systems that take their time), `serving` (write
 first paint of the operator's page in Chromium). Each is the module of that name.
 
 Environment: BENCH_CLIENTS (20,000), BENCH_PAGE (1,000), BENCH_RUNS (3), BENCH_CYCLE (clients of each of four linked systems;
-a quarter of BENCH_CLIENTS), BENCH_PEER_CLIENTS (BENCH_CLIENTS; fewer where a peer takes many times as long for many), BENCH_PEERS (a Python of another environment, in which `peers/*.py` find what they compare with,
-such as `dlt[sqlalchemy]`; a peer whose import fails is left out), BENCH_WRITE (where to write the page, docs/benchmarks.md).
+a quarter of BENCH_CLIENTS), BENCH_PEER_CLIENTS (BENCH_CLIENTS; fewer where a peer takes many times as long for many), BENCH_PEERS (Pythons of other environments, with
+colons between them, in which the scripts of `peers` find what they compare with; the page tells how to make them, and a peer that none of them
+has is left out with a line that says so), BENCH_WRITE (where to write the page, docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from typing import Any, Final
 import msgspec
 
 from tests.benchmarks import cluster, matching, memory, paint, serving, waiting
+from tests.benchmarks.compared import Found, peers
 from tests.benchmarks.page import page_of
-from tests.benchmarks.place import ROOT, machine, renewed, server
+from tests.benchmarks.place import ROOT, machine, renewed, server, watched
 from tests.benchmarks.subjects import Task
 
-HERE: Final = Path(__file__).parent
 PAGE: Final = Path(os.environ.get("BENCH_WRITE", str(ROOT / "docs" / "benchmarks.md")))
 PHASES: Final = ("first", "again", "churn")
 FLOORS: Final = ("floor-page", "floor-record")
@@ -41,14 +42,15 @@ OWN: Final = ("syncd-pull", "syncd-cycle", "syncd-pull-postgresql", "syncd-cycle
 Figures = dict[str, Any]
 
 
-def told(command: list[str]) -> Figures | None:
+def told(subject: str, command: list[str]) -> Figures | None:
     """What a measurement prints last, or None where it cannot run here."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode, file=sys.stderr)  # noqa: T201
+    code, written, complained, peak = watched(command)
+    if code:
+        why = (complained.strip().splitlines() or [f"it ended with {code}"])[-1]
+        print(f"{subject} is left out: {why}", file=sys.stderr)  # noqa: T201
         return None
-    figures: Figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+    figures: Figures = json.loads(written.strip().splitlines()[-1])
+    return {**figures, "peak_mb": max(figures["peak_mb"], peak)}
 
 
 def task(subject: str, phase: str, url: str, database: str, clients: int, page: int) -> str:
@@ -71,7 +73,7 @@ def run(subject: str, command: list[str], clients: int, page: int) -> dict[str, 
     with on() as database, server(clients, page) as url:
         for phase in PHASES:
             urllib.request.urlopen(f"{url}/phase/{'churn' if phase == 'churn' else 'first'}").close()  # noqa: S310
-            figures = told([*command, task(subject, phase, url, database, clients, page)])
+            figures = told(subject, [*command, task(subject, phase, url, database, clients, page)])
             if figures is None:
                 return None
             found[phase] = figures
@@ -85,14 +87,10 @@ def medians(runs: list[dict[str, Figures]]) -> dict[str, Figures]:
     }
 
 
-def commands() -> dict[str, list[str]]:
+def commands(found: list[Found]) -> dict[str, list[str]]:
     """How each subject is started."""
     own = [sys.executable, "-m", "tests.benchmarks.subjects"]
-    found = dict.fromkeys((*FLOORS, *OWN), own)
-    python = os.environ.get("BENCH_PEERS")
-    if python:
-        found.update({f"peer-{path.stem}": [python, str(path)] for path in sorted((HERE / "peers").glob("*.py"))})
-    return found
+    return {**dict.fromkeys((*FLOORS, *OWN), own), **{each.peer.subject: each.command for each in found}}
 
 
 def profiles(clients: int, page: int) -> dict[str, str]:
@@ -115,14 +113,15 @@ def reading() -> str:
     times = int(os.environ.get("BENCH_RUNS", "3"))
     sizes = {"peer": int(os.environ.get("BENCH_PEER_CLIENTS", str(clients)))}
     runs: dict[str, list[dict[str, Figures]]] = {}
-    began = machine()
+    began, compared = machine(), peers()
     for _ in range(times):  # in turns, so that a busy minute of the machine touches every subject
-        for name, command in commands().items():
+        for name, command in commands(compared).items():
             found = run(name, command, sizes.get(name.partition("-")[0], cycle if "cycle" in name else clients), page)
             if found is not None:
                 runs.setdefault(name, []).append(found)
     figures = {name: medians(each) for name, each in runs.items()}
-    return page_of(figures, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
+    names = {each.peer.subject: each.name for each in compared}
+    return page_of(figures, names, profiles(clients, page), f"{datetime.now(UTC):%Y-%m-%d}", began, page, times)
 
 
 def others(page: str) -> str:

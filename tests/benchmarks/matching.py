@@ -1,6 +1,6 @@
 """Matching beside its peers: Febrl 3 and 4, and two large systems. `python -m tests.benchmarks matching` renews its section of the page.
 
-Environment: BENCH_PEERS (a Python that has `recordlinkage` and `splink`; without it Febrl, which ships with recordlinkage, is left out),
+Environment: BENCH_PEERS (Pythons with colons between them, one of which has `recordlinkage` and `splink`; without it Febrl, which ships with recordlinkage, is left out),
 BENCH_RUNS (3), BENCH_MATCHING (clients of each of the two systems, 100,000; a tenth of it is measured, too, for the memory).
 """
 
@@ -19,6 +19,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
+from tests.benchmarks.compared import with_package
 from tests.benchmarks.place import ROOT, machine
 
 HERE: Final = Path(__file__).parent
@@ -37,7 +38,7 @@ probability of one half. syncd compares names with the weights it ships; for the
 equal, misspelt, different; the threshold is the shipped one. In Febrl 4 syncd keeps the best pair of each record, because no client is
 twice in one list. *Closed*: pairs that follow from others (A is B, B is C) count, for everybody. The comparison was developed while looking
 at these two data sets, which nobody should read as a promise for other data. Seconds are those of estimating and matching, without
-loading data or libraries. The peers: `peers/bin/pip install recordlinkage splink`, then `BENCH_PEERS=$PWD/peers/bin/python`.
+loading data or libraries. The peers: `peers/bin/pip install recordlinkage splink` in one of the environments above.
 
 *Large*: {large:,} clients in each of two systems in one store, linked by `syncd.engine.linking` as a first run does it: keys, look-ups in
 SQLite, verdicts, grouping, links, holds and the audit trail. Invented data (`tests/benchmarks/large.py`): seven in ten are in both.
@@ -142,8 +143,9 @@ def section() -> str:
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with `python -m tests.benchmarks matching` ({machine()}).",
     ]
     lines += [*ABOUT.format(large=large).rstrip().splitlines(), ""]
-    python = os.environ.get("BENCH_PEERS")
-    if python:
+    found = with_package("splink") if os.environ.get("BENCH_PEERS") else None
+    if found is not None:
+        python, _ = found
         with tempfile.TemporaryDirectory(prefix="syncd-bench-") as folder:
             figures = febrl(python, times, Path(folder))
         lines += quality(figures)

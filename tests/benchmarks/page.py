@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from tests.benchmarks.compared import PEERS, preparation
+
 Figures = dict[str, dict[str, Any]]
+PHASES: Final = ("first", "again", "churn")
 
 NAMES: Final = {
     "floor-page": "floor: httpx and a digest of each page",
@@ -14,14 +17,18 @@ NAMES: Final = {
     "syncd-cycle": "**syncd**: whole cycle of four linked systems",
     "syncd-pull-postgresql": "**syncd** on PostgreSQL: pull of one system",
     "syncd-cycle-postgresql": "**syncd** on PostgreSQL: whole cycle of four linked systems",
-    "peer-dlt_sqlite": "dlt rest_api to SQLite, merge",
 }
+SYSTEMS: Final = {"syncd-cycle": 4, "syncd-cycle-postgresql": 4, **{peer.subject: peer.systems for peer in PEERS}}
+"""How many systems hold each client, where it is not one."""
+DLT: Final = "peer-dlt_sqlite"
+COMPARED: Final = {peer.subject: peer for peer in PEERS}
 
 HEAD: Final = """# What syncd costs
 
 Measured on {date} with `make bench` ({machine}; medians of {times} runs in turns). A server in its own process sends pages of {page:,} that were written before. A client has
 25 fields. *first*: an empty store; *again*: nothing changed; *churn*: one client in a hundred changed. Each phase is
-a process of its own and is measured from the moment its modules are imported; memory is the peak of the process.
+a process of its own and is measured from the moment its modules are imported; CPU is that of all its processes, and memory the most that all of them
+had in use at a time.
 
 | | clients | CPU s first / again / churn | µs of CPU per client | clients/s on the wall | peak MB |
 |---|---|---|---|---|---|
@@ -30,8 +37,23 @@ a process of its own and is measured from the moment its modules are imported; m
 EXPLAINED: Final = """
 The floors are loops written by hand (`tests/benchmarks/subjects.py`): they fetch the pages and keep what changed in one table.
 They normalise nothing, keep no walk, prove no absence and link nothing; they say what the network and the digest alone cost.
-Peers run when `BENCH_PEERS` names a Python that has them: `python -m venv peers && peers/bin/pip install 'dlt[sqlalchemy]'`,
-then `BENCH_PEERS=$PWD/peers/bin/python make bench`. `BENCH_CLIENTS=100000 make bench` is the full size.
+
+The peers are what else one could take, each as its documentation shows it (`tests/benchmarks/peers/`), with telemetry off:
+
+* dlt, a Singer tap and target, and PyAirbyte fetch the same pages and keep what came last by its key. They normalise nothing but types, link nothing, and
+  none of them knows that nothing changed. The Singer pair are two processes in a pipe, counted together.
+* Airbyte's CDK alone writes its messages to nowhere and keeps nothing: it says what reading costs before anything is stored.
+* vdirsyncer keeps two sides the same, as syncd's cycle does, and is compared with that. It reads folders with one vCard per client and no HTTP API, as a
+  CardDAV server in the benchmark would itself be most of what is measured. In *first* both folders hold the same and nothing is copied; in *churn* one
+  in a hundred files changed in one folder and is written to the other, while syncd finds the same change in all of its four systems and writes none.
+
+They run when `BENCH_PEERS` names the Pythons that have them; PyAirbyte asks for other versions of what the rest uses and gets an environment of its own:
+
+```
+{preparation}
+```
+
+`BENCH_CLIENTS=100000 make bench` is the full size; `BENCH_PEER_CLIENTS=10000` spares the peers.
 
 At small sizes a phase also holds what a process costs once (compiling its statements, loading libraries at first use: about a
 quarter of a second), which weighs little at 100,000 clients and a lot at 10,000.
@@ -39,22 +61,34 @@ quarter of a second), which weighs little at 100,000 clients and a lot at 10,000
 
 
 def page_of(
-    figures: dict[str, Figures], profiles: dict[str, str], date: str, machine: str, page: int, times: int
+    figures: dict[str, Figures],
+    peers: dict[str, str],
+    profiles: dict[str, str],
+    date: str,
+    machine: str,
+    page: int,
+    times: int,
 ) -> str:
-    """The page: the table, the ratios, and where the time goes."""
+    """The page: the table, the ratios, and where the time goes. peers: the names of those that were compared with."""
+    names = {**NAMES, **peers}
     lines = [HEAD.format(date=date, machine=machine, page=page, times=times).rstrip("\n")]
-    lines += [row(NAMES.get(name, name), found) for name, found in figures.items()]
-    lines += [EXPLAINED, "## Ratios in this run", "", *ratios(figures), ""]
-    lines += ["## What was aimed at", "", *aims(figures), "", "## Where the time goes", ""]
+    lines += [row(names[subject], SYSTEMS.get(subject, 1), found) for subject, found in figures.items()]
+    lines += [
+        EXPLAINED.format(preparation="\n".join(preparation())),
+        "## Ratios in this run",
+        "",
+        *ratios(figures, names),
+        "",
+    ]
+    lines += ["## What was aimed at", "", *aims(figures, names), "", "## Where the time goes", ""]
     for phase, text in profiles.items():
         lines += [f"Pull, *{phase}*, under cProfile (own time, slowed by it):", "", "```", *table(text), "```", ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def row(name: str, found: Figures) -> str:
-    """One subject."""
-    phases = [found[phase] for phase in ("first", "again", "churn")]
-    systems = 4 if "four" in name else 1
+def row(name: str, systems: int, found: Figures) -> str:
+    """One subject, whose clients are in so many systems each."""
+    phases = [found[phase] for phase in PHASES]
     records = [each["clients"] * systems for each in phases]
     cells = [
         name,
@@ -67,29 +101,35 @@ def row(name: str, found: Figures) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def ratios(figures: dict[str, Figures]) -> list[str]:
+def each_record(figures: dict[str, Figures], subject: str, phase: str) -> float:
+    """Seconds of CPU for one client in one system."""
+    found = figures[subject][phase]
+    return float(found["cpu"]) / float(found["clients"]) / SYSTEMS.get(subject, 1)
+
+
+def ratios(figures: dict[str, Figures], names: dict[str, str]) -> list[str]:
     """What the figures come to beside each other, in CPU time per client."""
 
-    def each(name: str, phase: str) -> float:
-        found = figures[name][phase]
-        return float(found["cpu"]) / float(found["clients"])
+    def each(subject: str, phase: str) -> float:
+        return each_record(figures, subject, phase)
 
     lines = [
         f"- syncd reaches {each(floor, phase) / each('syncd-pull', phase):.2f} of the {NAMES[floor]} in *{phase}*"
         for floor in ("floor-record", "floor-page")
-        for phase in ("first", "again", "churn")
+        for phase in PHASES
     ]
     lines += [
-        f"- {NAMES[name]} takes {each(name, phase) / each('syncd-pull', phase):.1f} times the CPU of syncd in *{phase}*"
-        for name in figures
-        if name.startswith("peer-")
-        for phase in ("first", "again", "churn")
+        f"- {names[subject]} takes "
+        + ", ".join(f"{each(subject, phase) / each(beside, phase):.1f} (*{phase}*)" for phase in PHASES)
+        + f" times the CPU of {names[beside]}"
+        + (" (per client and system)" if SYSTEMS.get(beside, 1) > 1 else "")
+        for subject, beside in ((subject, COMPARED[subject].beside) for subject in figures if subject in COMPARED)
     ]
     lines += [
         f"- {NAMES[f'{name}-postgresql']} takes "
         + ", ".join(
             f"{figures[f'{name}-postgresql'][phase]['wall'] / figures[name][phase]['wall']:.2f} times in *{phase}*"
-            for phase in ("first", "again", "churn")
+            for phase in PHASES
         )
         + " what it takes on SQLite, on the wall (aim: 1.5)"
         for name in ("syncd-pull", "syncd-cycle")
@@ -121,16 +161,15 @@ CHANGE_WHY: Final = "a hundred records are looked at in each of four systems for
 FIRST_RUN_WHY: Final = "every client is decided field by field against four systems that it was never compared with, and is weighed against everybody who shares a key with it"
 
 
-def aims(figures: dict[str, Figures]) -> list[str]:
+def aims(figures: dict[str, Figures], names: dict[str, str]) -> list[str]:
     """What each measured figure was meant to be, whether it is, and the reason where it is not."""
 
-    def cpu(name: str, phase: str) -> float:
-        found = figures[name][phase]
-        return float(found["cpu"]) / float(found["clients"])
+    def cpu(subject: str, phase: str) -> float:
+        return each_record(figures, subject, phase)
 
     cycle, pull = figures["syncd-cycle"], "syncd-pull"
     pulls = 4 * cpu(pull, "again") * cycle["again"]["clients"]
-    first_run = cpu("syncd-cycle", "first") * 25_000
+    first_run = cpu("syncd-cycle", "first") * 4 * 25_000
     found = [
         (
             "first pull, of the loop that keeps a digest per record",
@@ -164,24 +203,20 @@ def aims(figures: dict[str, Figures]) -> list[str]:
         ),
         ("first run of 4 x 25,000 if it grows with the clients, of 60 s", 60 / first_run, 1.0, FIRST_RUN_WHY),
     ]
-    for name in figures:
-        if name.startswith("peer-"):
-            found.append(
-                (
-                    f"first pull, times the CPU of {NAMES.get(name, name)} over ours",
-                    cpu(name, "first") / cpu(pull, "first"),
-                    3.0,
-                    FIRST_WHY,
-                )
-            )
-            found.append(
-                (
-                    f"pull again, times the CPU of {NAMES.get(name, name)} over ours",
-                    cpu(name, "again") / cpu(pull, "again"),
-                    15.0,
-                    AGAIN_WHY,
-                )
-            )
+    found += [
+        (f"{what}, times the CPU of {names[DLT]} over ours", cpu(DLT, phase) / cpu(pull, phase), aim, why)
+        for what, phase, aim, why in (("first pull", "first", 3.0, FIRST_WHY), ("pull again", "again", 15.0, AGAIN_WHY))
+        if DLT in figures
+    ]
+    keeping = [
+        subject
+        for subject in figures
+        if subject in COMPARED and COMPARED[subject].stores and COMPARED[subject].beside == pull
+    ]
+    if keeping:
+        best = min(keeping, key=lambda subject: cpu(subject, "first"))
+        what = f"first pull, times the CPU of the peer that stores for least, {names[best]}, over ours"
+        found.append((what, cpu(best, "first") / cpu(pull, "first"), 1.8, FIRST_WHY))
     return [
         f"- {what}: {value:.2f}, aim {aim:.2f}: " + ("reached" if value >= aim else f"missed; {why}")
         for what, value, aim, why in found

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import pstats
-import resource
 import sqlite3
 import sys
 import time
@@ -33,6 +32,7 @@ from syncd.engine.systems import System
 from syncd.providers import Settings
 from syncd.store import Store, open_store, utc_now
 from syncd.tenant import connect
+from tests.benchmarks.place import own_peak
 
 CYCLE_SYSTEMS: Final = 4
 INSTANT: Final = Timing(0.0, 0.0, 0.0, 0.0)
@@ -161,8 +161,7 @@ def measured(task: Task, work: Callable[[Task], dict[str, Any]]) -> dict[str, An
     told = work(task)
     after, ended = os.times(), time.perf_counter()
     cpu = after.user + after.system - before.user - before.system
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"clients": task.clients, "cpu": cpu, "wall": ended - began, "peak_mb": peak, **told}
+    return {"clients": task.clients, "cpu": cpu, "wall": ended - began, "peak_mb": own_peak(), **told}
 
 
 def profiled(task: Task, folder: Path) -> str:
