@@ -20,7 +20,7 @@ from sqlalchemy import select
 from syncd.errors import Fenced, StoreError
 from syncd.store import schema, tables
 from syncd.store.columns import KEY_LIMIT_CHARACTERS, encode, plain
-from syncd.store.dialects import Backend, Held, backend
+from syncd.store.dialects import Backend, Held, backend, translated
 from syncd.store.pool import LOCK_WAIT_SECONDS, Pool
 from syncd.store.tx import Tx
 
@@ -182,6 +182,14 @@ class Store:
     def copy_file(self, file: Path) -> bool:
         """Copy one state of the store into a new SQLite file while others work on it; False where its database is no file."""
         return self._place.copy_file(file)
+
+    def rest(self) -> None:
+        """Close the connections that nobody uses, with all that they remember: for who does nothing for a while. The next transaction opens one.
+
+        The working right stays.
+        """
+        with translated(self._place.place):
+            self._place.rest()
 
     def close(self) -> None:
         """Close every connection. The store cannot be used afterwards."""

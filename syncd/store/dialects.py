@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from syncd.errors import Fenced, StoreBusy, StoreError
+from syncd.store.files import engine_over
 from syncd.store.pool import KEEPALIVE, LOCK_WAIT_SECONDS, Pool, arguments, driven
 from syncd.store.versions import version_of
 
@@ -91,6 +92,10 @@ class Backend(Protocol):
 
     def version(self) -> Hashable:
         """What is another one after every commit; None where that cannot be told now."""
+        ...
+
+    def rest(self) -> None:
+        """Close the connections that nobody uses; the next transaction opens one."""
         ...
 
     def close(self) -> None:
@@ -166,12 +171,11 @@ class Sqlite:
         self._file = self._folder / f"{tenant}.db"
         self._lock_file = self._folder / f"{tenant}.lock"
         self.place = str(self._file)
-        address = URL.create("sqlite+pysqlite", database=str(self._file))
-        self._engine = create_engine(address, hide_parameters=True)
+        self._engine = engine_over(self._file, keep=True)
         event.listen(self._engine, "connect", self._make_private)
         event.listen(self._engine, "connect", _sqlite_connect)
         event.listen(self._engine, "begin", _sqlite_begin)
-        self._schema_engine = create_engine(address, poolclass=NullPool, hide_parameters=True)
+        self._schema_engine = engine_over(self._file, keep=False)
         event.listen(self._schema_engine, "connect", _sqlite_connect_for_schema)
         event.listen(self._schema_engine, "begin", _sqlite_begin)
 
@@ -251,6 +255,9 @@ class Sqlite:
 
     def version(self) -> Hashable:
         return version_of((self._file, self._file.with_name(f"{self._file.name}-wal")))
+
+    def rest(self) -> None:
+        self._engine.dispose()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -435,6 +442,10 @@ class Postgres:
 
     def version(self) -> Hashable:
         return None
+
+    def rest(self) -> None:
+        if not self._shared:
+            self._engine.dispose()
 
     def close(self) -> None:
         if not self._shared:

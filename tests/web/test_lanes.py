@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -68,6 +70,43 @@ def test_an_errand_that_fails_is_told(tmp_path: Path) -> None:
     late = lane.between(lambda at: at.name)
     assert isinstance(late.exception(20.0), StoreError)
     assert lane.join(20.0)
+
+
+def test_a_lane_without_work_gives_its_connections_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a moment without work nothing of the store is open but the right to work on it; the next cycle works as ever."""
+    monkeypatch.setattr(local, "REST_SECONDS", 0.2)
+    place = Place(tmp_path)
+    place.tenant()
+    place.world("books").add(name="ACME", city="Paris")
+    loaded = load(place.folder)
+    done: list[int] = []
+    lane = Lane(loaded.service, loaded.tenants[0], lambda _tenant, report: done.append(len(report.systems)))
+    lane.start()
+
+    def cycle(number: int) -> None:
+        lane.wake("books")
+        lane.wake("crm")
+        assert settled(lambda: len(done) >= number and not list(place.folder.rglob("acme.db-wal")))
+
+    try:
+        cycle(1)
+        place.world("books").edit("1", city="Lyon")
+        cycle(len(done) + 1)
+        assert lane.between(lambda at: at.name).result(20.0) == "acme"
+        assert lane.ready
+    finally:
+        lane.stop()
+        assert lane.join(20.0)
+
+
+def settled(truth: Callable[[], bool]) -> bool:
+    """Whether something becomes true within some seconds."""
+    deadline = time.monotonic() + 20.0
+    while not truth():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_a_tenant_that_hangs_while_it_is_opened_keeps_no_other_from_work(tmp_path: Path) -> None:
