@@ -36,6 +36,7 @@ from syncd.store import (
     LinkRow,
     LinkState,
     MergeRow,
+    RecordState,
     Standing,
     StandingState,
     WriteRow,
@@ -338,8 +339,12 @@ class Operator:
             return self._resolve_contact(tx, row, take, now)
         deleted = row.candidates[0]
         link = tx.link(str(deleted["system"]), str(deleted["external_id"]))
+        _is_still_so(tx, link, take, str(deleted["system"]))
         if take == deleted["system"]:
-            self._set(tx, tx.resolve_alias(row.client) or row.client, "archived", True, now, f"resolved {row.conflict}")
+            if (survivor := tx.resolve_alias(row.client) or row.client) != row.client:
+                message = f"{row.client} was merged into {survivor} since, which is not archived because of a record of one of them"
+                raise UsageError(message)
+            self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")
         elif link is not None and take is not None:
             tx.put_links([parted := replace(link, state=LinkState.APART)])
             trail.ended(tx, [parted], at=now, cycle=None, actor=self.actor)
@@ -358,6 +363,20 @@ class Operator:
             chosen = held
         self._set(tx, row.client, row.unit, chosen, now, f"resolved {row.conflict}")
         return replace(row, winner=take, value=chosen)
+
+
+def _is_still_so(tx: Tx, link: LinkRow | None, take: str | None, system: str) -> None:
+    """UsageError where the record of which it is asked whether it was deleted is there again, or is to be made anew and may be there yet."""
+    if link is None or link.state is not LinkState.LINKED:
+        return
+    record = tx.records(link.system, [link.external_id]).get(link.external_id)
+    if record is None or record.state is not RecordState.MISSING:
+        message = f"record {link.external_id} of {link.system} is there again; nothing is to be decided"
+        raise UsageError(message)
+    if take != system:
+        error = UsageError(f"that record {link.external_id} of {link.system} is gone is not confirmed yet")
+        error.next_step = "Try again after the next cycles (`syncd sync`)."
+        raise error
 
 
 def _as_seen(bundle: Bundle, unit: str, told: Sequence[Value]) -> list[LinkRow]:

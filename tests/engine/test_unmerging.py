@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncd.core.model import Mode
-from syncd.errors import Transient
+from syncd.errors import Transient, UsageError
 from syncd.providers.memory import Call
 from syncd.store import ClientState, ConflictKind, LinkState, MergeState
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
@@ -339,6 +339,11 @@ def test_a_record_that_may_live_on_under_another_id_archives_nobody(tmp_path: Pa
     told = [row for row in rig.conflicts() if row.kind is ConflictKind.DELETE]
     assert [(row.client, row.candidates[0]["external_id"], row.winner) for row in told] == [("c2", theirs, "golden")]
     assert_complete(rig)
+    if act == "unmerge":
+        rig.operate().merge("c1", "c2")
+        with pytest.raises(UsageError, match="merged into c1 since"):
+            rig.operate().resolve(told[0].conflict, take="b")
+        rig.operate().unmerge("c2")
     rig.operate().resolve(told[0].conflict, take="b")
     rig.settle()
     assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED]
@@ -355,9 +360,16 @@ def test_a_record_that_is_there_again_after_a_merge_was_taken_back_can_be_delete
     world.remove(theirs)
     rig.cycle()
     rig.operate().unmerge("c2")
+    [told] = [row for row in rig.conflicts() if row.kind is ConflictKind.DELETE]
+    with pytest.raises(UsageError, match="not confirmed"):
+        rig.operate().resolve(told.conflict, take="golden")
     world.restore(before)
     rig.settle()
+    for take in ("golden", "b"):
+        with pytest.raises(UsageError, match="there again"):
+            rig.operate().resolve(told.conflict, take=take)
     assert links(rig)["b", theirs].state is LinkState.LINKED
+    assert len(world.ids()) == 2
     world.remove(theirs)
     for _ in range(4):
         rig.cycle()
