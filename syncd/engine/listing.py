@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from syncd import log
 from syncd.engine.erasing import erased_records
 from syncd.engine.pages import Recollection, Shown
+from syncd.engine.seen import Seen
 from syncd.engine.systems import digest
 from syncd.errors import Gone
 
@@ -170,12 +171,12 @@ class Listing:
 
     def _shown(self) -> Generator[Shown, None, None]:
         capabilities = self.system.provider.capabilities
-        seen: set[str] = set()
+        seen = Seen()
         remembered = Recollection(self._store, self.system, walk=None, seen=seen, clock=self._clock)
         with closing(remembered.shown(afresh=self.sweep)) as pages:
             for shown in pages:
                 page = shown.page
-                seen.update(page.known, (each.external_id for each in page.records))
+                seen.add([*page.known, *(each.external_id for each in page.records)])
                 singly = self._singly(page) if capabilities.partial_list and page.records else {}
                 self.made += page.requests + len(singly)
                 yield replace(shown, singly=singly)

@@ -22,6 +22,7 @@ from syncd.store import PageRow
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from syncd.engine.seen import Seen
     from syncd.engine.systems import System
     from syncd.providers import Listed, Page, Recalls
     from syncd.store import Store, Tx
@@ -40,7 +41,7 @@ class Recollection:
     """The pages of one system that are remembered, for one walk. seen: the ids that were shown so far."""
 
     def __init__(
-        self, store: Store, system: System, *, walk: str | None, seen: set[str], clock: Callable[[], datetime]
+        self, store: Store, system: System, *, walk: str | None, seen: Seen, clock: Callable[[], datetime]
     ) -> None:
         """Ask which pages are remembered. walk: in which what is shown is noted as seen; None where nothing is to be noted yet."""
         self._store, self._system, self._walk, self._seen, self._clock = store, system, walk, seen, clock
@@ -86,8 +87,11 @@ class Recollection:
         if found is None:
             return {}
         row, still = found
-        still -= self._seen
-        return {each: name for each, name in zip(_slices(row), row.ids, strict=False) if name in still}
+        return {
+            each: name
+            for each, name in zip(_slices(row), row.ids, strict=False)
+            if name in still and name not in self._seen
+        }
 
     def remember(self, tx: Tx, page: Page, kept: Collection[str]) -> None:
         """Note what became of a page that was not recalled. kept: the records that are in the mirror as this page showed them."""

@@ -332,7 +332,9 @@ def _ask_absent(
 ) -> tuple[WalkOutcome, str | None]:
     """Ask by id for every known record that was not listed; remember those that the system says are gone."""
     with store.reading() as tx:
-        absent = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined | walk.seen]
+        unseen = [each for each in tx.unseen(system.name, walk.row.walk) if each not in walk.quarantined]
+        # Shown, and not to be taken in: of an erased client, say, or changed by another door meanwhile.
+        absent = [each for each in unseen if each not in walk.seen]
         rows = tx.records(system.name, absent)
     if walk.row.cycle != cycle:
         # What showed itself after the list was asked for, by the answer to a write, say, was there; the next walk tells more.
@@ -340,7 +342,7 @@ def _ask_absent(
         absent = [each for each in absent if not walk.row.started_at <= rows[each].observed_at <= now]
     if not absent:
         return WalkOutcome.COMPLETE, None
-    canary = next(iter(sorted(walk.seen)), None)
+    canary = walk.seen.least
     gone: list[RecordRow] = []
     moved: dict[str, str] = {}
     for external_id in absent:

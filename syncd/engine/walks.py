@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from syncd import log
+from syncd.engine.seen import Seen
 from syncd.store import WalkOutcome, WalkRow
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Walk:
     """In which it is taken in."""
     verified: bool = True
     """Whether the account behind the credentials was verified a moment ago, and not when a list was begun."""
-    seen: set[str] = field(default_factory=set)
+    seen: Seen = field(default_factory=Seen)
     changed: int = 0
     unbelieved: int = 0
     suppressed: int = 0
@@ -37,10 +38,9 @@ class Walk:
     def note(self, page: Page) -> None:
         """What a page proves or puts in doubt."""
         ids = [*page.known, *(each.external_id for each in page.records)]
-        again = [external_id for external_id in ids if external_id in self.seen]
+        again = self.seen.add(ids)
         if again:
-            self.doubts.append(f"page {page.number} repeats {len(again)} records: the list moved while it was read")
-        self.seen.update(ids)
+            self.doubts.append(f"page {page.number} repeats {again} records: the list moved while it was read")
         if page.total is not None:
             self.totals.append(page.total)
         for external_id, reason in page.faults:

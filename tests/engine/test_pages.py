@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from syncd.engine.pages import Recollection
+from syncd.engine.seen import Seen
 from syncd.providers.memory import Call, Profile
 from syncd.store import RecordState, WalkOutcome
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
@@ -19,7 +20,7 @@ def read_pages(rig: Rig, *, afresh: bool = False) -> list[int]:
     """The pages of `a` that a walk would read now."""
     with rig.engine() as engine:
         engine._prepare()
-        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
+        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=Seen(), clock=rig.clock)
         return [each.page.number for each in remembered.shown(afresh=afresh) if not each.page.recalled]
 
 
@@ -108,7 +109,7 @@ def test_another_way_of_reading_reads_all(tmp_path: Path) -> None:
     with rig.engine() as engine:
         provider = engine.systems["a"].provider
         provider.settings = replace(provider.settings, base_url="http://127.0.0.2")
-        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
+        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=Seen(), clock=rig.clock)
         assert [each.page.number for each in remembered.shown(afresh=False) if not each.page.known] == [1, 2, 3]
 
 
@@ -117,7 +118,7 @@ def test_a_record_that_is_on_two_pages_has_them_read(tmp_path: Path) -> None:
     rig = five_clients(tmp_path)
     with rig.engine() as engine:
         engine._prepare()
-        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen={"4"}, clock=rig.clock)
+        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=Seen(["4"]), clock=rig.clock)
         assert [each.page.number for each in remembered.shown(afresh=False) if not each.page.recalled] == [2]
 
 
@@ -152,7 +153,7 @@ def test_a_page_is_no_later_than_its_request(tmp_path: Path, at_once: int, ahead
         engine._prepare()
         provider = engine.systems["a"].provider
         provider.settings = replace(provider.settings, requests_at_once=at_once)
-        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=set(), clock=rig.clock)
+        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=Seen(), clock=rig.clock)
         turns, asked = [], []
         began = rig.clock()
         for shown in remembered.shown(afresh=True):

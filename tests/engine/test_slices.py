@@ -14,6 +14,7 @@ from syncd.engine.listing import Listing
 from syncd.engine.observe import observe
 from syncd.engine.pages import Recollection, Shown
 from syncd.engine.pull import pull
+from syncd.engine.seen import Seen
 from syncd.providers import Capabilities, Page, Recall, Settings
 from syncd.providers.memory import Call, Memory, Profile
 from syncd.store import PageRow, RecordRow, RecordState, WalkOutcome, WalkRow, open_store, tables
@@ -26,12 +27,12 @@ def shown(rig: Rig) -> list[Shown]:
     """What a walk over `a` would be shown now, noting nothing."""
     with rig.engine() as engine:
         engine._prepare()
-        seen: set[str] = set()
+        seen = Seen()
         found = []
         for each in Recollection(engine.store, engine.systems["a"], walk=None, seen=seen, clock=rig.clock).shown(
             afresh=False
         ):
-            seen.update(each.page.known, (listed.external_id for listed in each.page.records))
+            seen.add([*each.page.known, *(listed.external_id for listed in each.page.records)])
             found.append(each)
         return found
 
@@ -114,7 +115,7 @@ def test_a_record_that_a_page_before_showed_is_not_known_by_its_bytes(tmp_path: 
     rig.worlds["a"].edit("6", city="Lyon")
     with rig.engine() as engine:
         engine._prepare()
-        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen={"5"}, clock=rig.clock)
+        remembered = Recollection(engine.store, engine.systems["a"], walk="p99", seen=Seen(["5"]), clock=rig.clock)
         pages = [each.page for each in remembered.shown(afresh=False)]
     assert [listed.external_id for listed in pages[1].records] == ["5", "6"]
 
