@@ -51,6 +51,9 @@ CONTACTS = "contacts"
 RULE = "merge"
 """The rule of a conflict that a merge of clients decided."""
 
+DEFAULTS = "defaults"
+"""Key in a link as a merge keeps it: the units that its system showed of itself beside an empty golden value."""
+
 _log = log.get("merging")
 
 
@@ -253,6 +256,11 @@ def _kept_link(side: tuple[LinkRow, Any]) -> dict[str, Any]:
         "external_id": link.external_id,
         "state": link.state.value,
         "archived": record is not None and record.fields.get("archived") is True,
+        DEFAULTS: sorted(
+            unit
+            for unit, base in link.bases.items()
+            if base.agreed is None and not (base.seen is UNKNOWN or is_empty(base.seen))
+        ),
     }
 
 

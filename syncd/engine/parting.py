@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from syncd.core.correlate import compare, match_keys
-from syncd.core.model import UNKNOWN, Context
-from syncd.core.survivorship import CONSENT
+from syncd.core.model import UNKNOWN, Context, parts_of, unit_value
+from syncd.core.survivorship import CONSENT, is_empty
 from syncd.engine import trail, vanished
 from syncd.engine.dividing import Division, Left
-from syncd.engine.merging import behind
+from syncd.engine.merging import DEFAULTS, behind
 from syncd.engine.observe import CREATED, EARLIER, is_confirmed
 from syncd.errors import UsageError
 from syncd.store import (
@@ -127,7 +127,14 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     here = frozenset((link.system, link.external_id) for link in links)
     split = Division(tx, row, bundle.client, loser, mine, here, context)
     back = {(link.system, link.external_id): link for link in moved}
-    tx.put_links(split.buried([back.get((link.system, link.external_id), link) for link in links]))
+    shown = {(link.system, link.external_id): record for link, record in bundle.sides}
+    golden = {row.winner: split.winner, loser.client: split.loser}
+    tx.put_links(
+        [
+            _with_defaults(link, shown[link.system, link.external_id], golden[link.client], row)
+            for link in split.buried([back.get((link.system, link.external_id), link) for link in links])
+        ]
+    )
     winner_after = replace(bundle.client, fields=split.winner, origins=split.winner_origins, dirty=True, updated_at=now)
     loser_after = replace(
         loser,
@@ -206,7 +213,11 @@ def _successors(tx: Tx, row: MergeRow, bundle: Bundle, context: Context) -> set[
 
 def _places(links: Iterable[Mapping[str, object]]) -> set[RecordKey]:
     """The records of links as a merge keeps them."""
-    return {(str(each["system"]), str(each["external_id"])) for each in links}
+    return {_place(each) for each in links}
+
+
+def _place(link: Mapping[str, object]) -> RecordKey:
+    return str(link["system"]), str(link["external_id"])
 
 
 def _telling(fields: Fields, context: Context) -> set[MatchKey]:
@@ -259,6 +270,32 @@ def _links_back(tx: Tx, row: MergeRow, links: Sequence[LinkRow], successors: Col
                 bases["archived"] = Base(seen=shown)
         back.append(replace(link, client=client, state=state, bases=bases, matched_by=matched))
     return back
+
+
+def _with_defaults(link: LinkRow, record: RecordRow | None, golden: Fields, row: MergeRow) -> LinkRow:
+    """A link on which what its system shows of itself stands beside an empty golden value, as it did before the merge.
+
+    Golden came to hold the same meanwhile, so that they agreed; nobody wrote it there.
+    """
+    kept = (each for each in row.snapshot["links"][link.client] if _place(each) == (link.system, link.external_id))
+    bases = dict(link.bases)
+    for unit in next((each.get(DEFAULTS, ()) for each in kept), ()):
+        base = bases.get(unit, Base())
+        unwritten = base.written_at is None or base.written_at < row.started_at
+        if record is None or not unwritten or not is_empty(unit_value(golden, unit)):
+            continue
+        if base.seen == unit_value(record.fields, unit) and not _has_moved(record, unit, row.started_at):
+            bases[unit] = replace(base, agreed=None)
+    return replace(link, bases=bases)
+
+
+def _has_moved(record: RecordRow, unit: str, since: datetime) -> bool:
+    """Whether a record showed another value of a unit at some time since, as far as it is remembered."""
+    earlier = record.memory.get(EARLIER)
+    found = earlier if isinstance(earlier, Mapping) else {}
+    return any(
+        datetime.fromisoformat(str(until)) >= since for part in parts_of(unit) for _, until in found.get(part, ())
+    )
 
 
 # ---------------------------------------------------------------- for ever

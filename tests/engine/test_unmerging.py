@@ -10,7 +10,7 @@ import pytest
 from syncd.core.model import Mode
 from syncd.errors import Transient, UsageError
 from syncd.providers.memory import Call
-from syncd.store import ClientState, ConflictKind, LinkState, MergeState
+from syncd.store import ClientState, ConflictKind, LinkState, MergeState, WriteState
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
 from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
 from tests.engine.test_trail import assert_complete
@@ -396,3 +396,33 @@ def _part(rig: Rig, act: str) -> None:
         rig.operate().apart("c1", "c2")
     else:
         rig.operate().unmerge("c2")
+
+
+@pytest.mark.parametrize("winner", ["c1", "c2"])
+def test_a_default_that_a_merge_came_to_agree_with_is_not_cleared_by_taking_it_back(
+    tmp_path: Path, winner: str
+) -> None:
+    """What a system shows of itself, and golden came to hold while two were one, was written by nobody: it stays there as it was."""
+    rig = make_rig(tmp_path, ("a", "b"))
+    world = rig.worlds["b"]
+    rig.worlds["a"].add(name="ACME Europe", email="hello@acme.example")
+    rig.worlds["a"].add(name="Boulangerie Durand", email="b@durand.example")
+
+    def fill_in(call: Call) -> None:
+        if call.action == "create":
+            world.edit(world.ids()[-1], currency="EUR")
+
+    world.after.append(fill_in)
+    rig.settle()
+    world.after.clear()
+    assert [row.fields.get("currency") for row in rig.clients()] == [None, None]
+    rig.operate().merge(winner, {"c1": "c2", "c2": "c1"}[winner])
+    rig.worlds["a"].edit(record_of(rig, "c1", "a") if winner == "c1" else "2", currency="EUR")
+    rig.settle()
+    rig.operate().unmerge(winner)
+    rig.settle()
+    held = {row.client: row.fields.get("currency") for row in rig.clients()}
+    assert held == {winner: "EUR", **{each: None for each in ("c1", "c2") if each != winner}}
+    assert [world.record(each)["currency"] for each in world.ids()] == ["EUR", "EUR"]
+    assert not any("currency" in row.fields and row.fields["currency"] is None for row in rig.writes(WriteState.DONE))
+    assert_complete(rig)
