@@ -72,7 +72,7 @@ class Recollection:
             with self._store.reading() as tx:
                 row = tx.kept_page(self._system.name, number, named)
         else:
-            with self._store.writing() as tx:
+            with self._store.writing(lasting=False) as tx:
                 row = tx.recall_page(self._system.name, number, named, self._walk, self._clock())
         if row is None or not self._seen.isdisjoint(row.ids):
             return None

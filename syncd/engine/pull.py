@@ -180,7 +180,7 @@ def _take_in(
         records, digests = _with_vanished_contacts(store, system, listed, walk), None
     # What was read singly shows more than the page, or something else: such a page tells nothing of the record.
     alike = {each.external_id for each in listed} if digests is not None or records == listed else set()
-    with store.writing() as tx:
+    with store.writing(lasting=False) as tx:
         known = _touch_known(tx, system, walk, page, shown_at or clock())
         if unchanged:
             tx.touch_records(system.name, unchanged, walk.row.walk, walk.row.started_at, page.number)

@@ -108,9 +108,14 @@ def _dirtied_by_records(forms: Forms) -> Executable:
 
 def mark_dirty_by_standing(work: Work, system: str, state: StandingState) -> None:
     """Have every client with this standing in a system reconciled again."""
+    work.ask(_dirtied_by_standing, of=system, standing=state)
+
+
+def _dirtied_by_standing(_forms: Forms) -> Executable:
     standing, column = tables.standings.c, tables.clients.c
-    chosen = select(standing.client).where(standing.system == system, standing.state == state)
-    work.run(update(tables.clients).where(column.client.in_(chosen), ~column.dirty).values(dirty=True))
+    state = bindparam("standing", type_=standing.state.type)
+    chosen = select(standing.client).where(standing.system == bindparam("of"), standing.state == state)
+    return update(tables.clients).where(column.client.in_(chosen), ~column.dirty).values(dirty=True)
 
 
 def mark_all_dirty(work: Work) -> None:

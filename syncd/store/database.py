@@ -116,15 +116,16 @@ class Store:
             yield Tx(connection, self._place, self._clock)
 
     @contextmanager
-    def writing(self, *, operator: bool = False) -> Iterator[Tx]:
+    def writing(self, *, operator: bool = False, lasting: bool = True) -> Iterator[Tx]:
         """A transaction that ends as a whole or not at all; one at a time, others wait.
 
-        operator: a person's short act, which needs no working right. Errors: Fenced where this process does not have
+        operator: a person's short act, which needs no working right. lasting: where not, its end does not wait for the disk: a power cut
+        may take it back, with all that came after it, until a lasting one has ended; nothing outside may rely on it before. Errors: Fenced where this process does not have
         the working right (any more); StoreError where the database refuses or another transaction takes too long.
         """
         with self._one_writer():
             right = None if operator else self._checked_right()
-            with self._place.writing() as connection:
+            with self._place.writing(lasting=lasting) as connection:
                 tx = Tx(connection, self._place, self._clock)
                 fence = _locked_fence(tx)
                 if right is not None and fence != right:

@@ -66,8 +66,8 @@ class Backend(Protocol):
         """A transaction that cannot write and sees one state of the store."""
         ...
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        """A transaction that can write."""
+    def writing(self, *, lasting: bool = True) -> AbstractContextManager[Connection]:
+        """A transaction that can write. lasting: its end waits until the disk has it, and all before it."""
         ...
 
     def migrating(self) -> AbstractContextManager[Connection]:
@@ -199,8 +199,8 @@ class Sqlite:
     def reading(self) -> AbstractContextManager[Connection]:
         return _transaction(self._engine, self.place, syncd_begin="READ")
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        return _transaction(self._engine, self.place, syncd_begin="WRITE")
+    def writing(self, *, lasting: bool = True) -> AbstractContextManager[Connection]:
+        return _transaction(self._engine, self.place, syncd_begin="WRITE" if lasting else "NOTE")
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -297,8 +297,17 @@ def _sqlite_begin(connection: Connection) -> None:
     wanted = connection.get_execution_options().get("syncd_begin")
     if wanted is None:
         return
-    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if wanted == 'READ' else 'OFF'}")
+    _sqlite_set(connection, "query_only", "ON" if wanted == "READ" else "OFF")
+    if wanted != "READ":
+        _sqlite_set(connection, "synchronous", "NORMAL" if wanted == "NOTE" else "FULL")
     connection.exec_driver_sql("BEGIN" if wanted == "READ" else "BEGIN IMMEDIATE")
+
+
+def _sqlite_set(connection: Connection, pragma: str, value: str) -> None:
+    """A setting of a connection, which lasts from transaction to transaction, unless it is that already."""
+    if connection.info.get(pragma) != value:
+        connection.exec_driver_sql(f"PRAGMA {pragma} = {value}")
+        connection.info[pragma] = value
 
 
 class _SessionHeld:
@@ -345,11 +354,14 @@ class Postgres:
         self._work_engine = create_engine(url, poolclass=NullPool, **held)
 
     @contextmanager
-    def _transaction(self, engine: Engine, **options: Any) -> Iterator[Connection]:
+    def _transaction(self, engine: Engine, *, lasting: bool = True, **options: Any) -> Iterator[Connection]:
         """A transaction in this tenant's schema; a connection that tenants share is told each time which one."""
+        settings = ([f"set_config('search_path', '\"{self._schema}\"', true)"] if self._shared else []) + (
+            [] if lasting else ["set_config('synchronous_commit', 'off', true)"]
+        )
         with _transaction(engine, self.place, **options) as connection:
-            if self._shared:
-                connection.exec_driver_sql(f'SET LOCAL search_path TO "{self._schema}"')
+            if settings:
+                connection.exec_driver_sql(f"SELECT {', '.join(settings)}")
             yield connection
 
     def exists(self) -> bool:
@@ -372,11 +384,11 @@ class Postgres:
                 connection.exec_driver_sql(f'CREATE SCHEMA "{self._schema}"')
 
     def reading(self) -> AbstractContextManager[Connection]:
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         return self._transaction(self._engine, **options)
 
-    def writing(self) -> AbstractContextManager[Connection]:
-        return self._transaction(self._engine)
+    def writing(self, *, lasting: bool = True) -> AbstractContextManager[Connection]:
+        return self._transaction(self._engine, lasting=lasting)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:

@@ -83,9 +83,8 @@ def put_hold(work: Work, row: HoldRow) -> None:
 
 def holds(work: Work, state: HoldState | None = HoldState.OPEN, *, kind: HoldKind | None = None) -> list[HoldRow]:
     """Holds of one state (None: any), oldest first."""
-    column = tables.holds.c
-    where = [known == value for known, value in ((column.state, state), (column.kind, kind)) if value is not None]
-    return work.rows(HoldRow, tables.holds, *where, order=[column.number])
+    wanted = {name: value for name, value in (("state", state), ("kind", kind)) if value is not None}
+    return work.with_values(HoldRow, tables.holds, "number", **wanted)
 
 
 def hold(work: Work, identifier: str) -> HoldRow | None:

@@ -188,30 +188,45 @@ def _there_again(forms: Forms) -> Executable:
 
 def unseen(work: Work, system: str, walk: str) -> list[str]:
     """External ids of the records not known to be gone that the given walk did not show."""
+    return list(work.ask(_not_shown, of=system, shown_in=walk).scalars())
+
+
+def _not_shown(_forms: Forms) -> Executable:
     record = tables.records.c
     statement = select(record.external_id).where(
-        record.system == system,
+        record.system == bindparam("of"),
         record.state != RecordState.GONE,
-        or_(record.walk.is_(None), record.walk != walk),
+        or_(record.walk.is_(None), record.walk != bindparam("shown_in")),
     )
-    return list(work.run(statement.order_by(record.external_id)).scalars())
+    return statement.order_by(record.external_id)
 
 
 def missing(work: Work, system: str) -> list[RecordRow]:
     """Missing records of a system that are still linked, by external id."""
+    # Their ids first: they are few, and an index has them, where one statement would look at every record of the system.
+    absent = work.ask(_absent, of=system).scalars().all()
+    found = records(work, system, absent) if absent else {}
+    return [found[external_id] for external_id in sorted(found)]
+
+
+def _absent(_forms: Forms) -> Executable:
     record, link = tables.records.c, tables.links.c
     linked = select(link.external_id).where(_of_record(), link.state == LinkState.LINKED).exists()
-    # Their ids first: they are few, and an index has them, where one statement would look at every record of the system.
-    absent = select(record.external_id).where(record.system == system, record.state == RecordState.MISSING, linked)
-    found = records(work, system, work.run(absent).scalars().all())
-    return [found[external_id] for external_id in sorted(found)]
+    chosen = (record.system == bindparam("of"), record.state == RecordState.MISSING, linked)
+    return select(record.external_id).where(*chosen)
 
 
 def count_records(work: Work, system: str, state: RecordState = RecordState.PRESENT) -> int:
     """How many records of a system are in a state."""
+    return int(work.ask(_in_state, of=system, state=state).scalar_one())
+
+
+def _in_state(_forms: Forms) -> Executable:
     record = tables.records.c
-    counted = select(func.count()).select_from(tables.records).where(record.system == system, record.state == state)
-    return int(work.run(counted).scalar_one())
+    state = bindparam("state", type_=record.state.type)
+    return (
+        select(func.count()).select_from(tables.records).where(record.system == bindparam("of"), record.state == state)
+    )
 
 
 def recent(work: Work, system: str, cycle: int, since: datetime) -> list[RecordRow]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Executable, and_, bindparam, exists, or_, select, update
+from sqlalchemy import BindParameter, Executable, Select, and_, bindparam, exists, or_, select, update
 
 from syncd.core.model import Action
 from syncd.store import tables
@@ -62,15 +63,31 @@ def writes(
     limit: int | None = None,
 ) -> list[WriteRow]:
     """Writes in some states (None: any), oldest first."""
-    write = tables.writes.c
-    where = [
-        column == value
-        for column, value in ((write.system, system), (write.client, client), (write.cycle, cycle))
-        if value is not None
-    ]
-    if states is not None:
-        where.append(write.state.in_(list(states)))
-    return work.rows(WriteRow, tables.writes, *where, order=[write.number], limit=limit)
+    given = {"system": system, "client": client, "cycle": cycle, "at_most": limit}
+    values = {name: value for name, value in given.items() if value is not None}
+    made = _writes(None if states is None else frozenset(states), tuple(values))
+    return [WriteRow(*row) for row in work.ask(made, **values)]
+
+
+@cache
+def _writes(states: frozenset[WriteState] | None, names: tuple[str, ...]) -> Callable[[Forms], Executable]:
+    """What makes the statement that finds the writes of some states, of which the named columns have a value each; `at_most`: so many."""
+
+    def make(_forms: Forms) -> Executable:
+        column = tables.writes.c
+        statement = _selected_writes().order_by(column.number)
+        if states is not None:
+            statement = statement.where(column.state.in_(sorted(states)))
+        for name in names:
+            value: BindParameter[Any] = bindparam(name)
+            statement = statement.limit(value) if name == "at_most" else statement.where(column[name] == value)
+        return statement
+
+    return make
+
+
+def _selected_writes() -> Select[*tuple[Any, ...]]:
+    return select(*(tables.writes.c[name] for name in names_of(WriteRow)))
 
 
 def write(work: Work, identifier: str) -> WriteRow | None:
@@ -80,16 +97,28 @@ def write(work: Work, identifier: str) -> WriteRow | None:
 
 
 def _write(_forms: Forms) -> Executable:
-    column = tables.writes.c
-    return select(*(column[name] for name in names_of(WriteRow))).where(column.write == bindparam("named"))
+    return _selected_writes().where(tables.writes.c.write == bindparam("named"))
 
 
 def waiting(work: Work, system: str, now: datetime, limit: int | None = None) -> list[WriteRow]:
     """The writes of a system that wait and may be attempted now, oldest first."""
+    found = work.ask(
+        _due if limit is None else _first_due, of=system, at=now, **({} if limit is None else {"at_most": limit})
+    )
+    return [WriteRow(*row) for row in found]
+
+
+def _due(_forms: Forms) -> Select[*tuple[Any, ...]]:
     write = tables.writes.c
-    due = or_(write.next_attempt_at.is_(None), write.next_attempt_at <= now)
-    where = (write.system == system, write.state == WriteState.WAITING, due)
-    return work.rows(WriteRow, tables.writes, *where, order=[write.number], limit=limit)
+    due = or_(
+        write.next_attempt_at.is_(None), write.next_attempt_at <= bindparam("at", type_=write.next_attempt_at.type)
+    )
+    chosen = _selected_writes().where(write.system == bindparam("of"), write.state == WriteState.WAITING, due)
+    return chosen.order_by(write.number)
+
+
+def _first_due(forms: Forms) -> Executable:
+    return _due(forms).limit(bindparam("at_most"))
 
 
 def claim(work: Work, identifier: str, now: datetime) -> bool:

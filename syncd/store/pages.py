@@ -22,9 +22,12 @@ from syncd.store.work import Work, names_of
 
 def page_digests(work: Work, system: str) -> dict[int, str]:
     """Number -> digest of the pages of a system that are remembered."""
+    return {row[0]: row[1] for row in work.ask(_digests, of=system)}
+
+
+def _digests(_forms: Forms) -> Executable:
     page = tables.pages.c
-    found = work.run(select(page.page, page.digest).where(page.system == system))
-    return {row[0]: row[1] for row in found}
+    return select(page.page, page.digest).where(page.system == bindparam("of"))
 
 
 def put_page(work: Work, row: PageRow) -> None:

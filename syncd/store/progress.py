@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Executable, bindparam, func, select
+from sqlalchemy import BigInteger, Executable, bindparam, func, select
 
 from syncd.store import tables
 from syncd.store.forms import Forms
@@ -28,18 +28,22 @@ def new_ids(work: Work, prefix: str, count: int) -> list[str]:
     """Ids never given before: a prefix (c, w, k, h, y, p, g, m) and the next numbers of that prefix."""
     if count <= 0:
         return []
-    counters = tables.counters
-    statement = work.forms.insert(counters).values(kind=prefix, value=count)
-    statement = statement.on_conflict_do_update(
-        index_elements=[counters.c.kind], set_={"value": counters.c.value + count}
-    )
-    last = int(work.run(statement.returning(counters.c.value)).scalar_one())
+    last = int(work.ask(_counted, prefix=prefix, more=count).scalar_one())
     return [f"{prefix}{number}" for number in range(last - count + 1, last + 1)]
+
+
+def _counted(forms: Forms) -> Executable:
+    counters, more = tables.counters, bindparam("more", type_=BigInteger)
+    statement = forms.insert(counters).values(kind=bindparam("prefix"), value=more)
+    statement = statement.on_conflict_do_update(
+        index_elements=[counters.c.kind], set_={"value": counters.c.value + more}
+    )
+    return statement.returning(counters.c.value)
 
 
 def systems(work: Work) -> dict[str, SystemRow]:
     """Every system that was ever worked with, by name."""
-    return {row.system: row for row in work.rows(SystemRow, tables.systems)}
+    return {row.system: row for row in work.with_values(SystemRow, tables.systems)}
 
 
 def put_system(work: Work, row: SystemRow) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     Table,
+    bindparam,
     select,
 )
 from sqlalchemy.exc import SQLAlchemyError, StatementError
@@ -101,6 +102,14 @@ class Work:
         """The first of `rows`, or None."""
         return next(iter(self.rows(kind, table, *where, limit=1)), None)
 
+    def with_values(self, kind: type[Row], table: Table, /, *order: str, **values: Any) -> list[Row]:
+        """The rows of a table as `kind` whose columns have these values, in the order of some columns, by primary key where none is given.
+
+        The statement is made once.
+        """
+        statement = _valued(names_of(kind), table, order, tuple(values))
+        return [kind(*row) for row in self.run(statement, {f"is_{name}": value for name, value in values.items()})]
+
     def upsert(self, table: Table, rows: Iterable[Any]) -> None:
         """Put rows, replacing those with the same primary key."""
         self.upsert_values(table, values_of(table, list(rows)))
@@ -174,6 +183,16 @@ _MADE: Final[dict[tuple[str, Callable[[Forms], Executable]], Executable]] = {}
 def _selected(names: tuple[str, ...], table: Table) -> Select[*tuple[Any, ...]]:
     """Some columns of a table, in order."""
     return select(*(table.c[name] for name in names))
+
+
+@cache
+def _valued(
+    columns: tuple[str, ...], table: Table, order: tuple[str, ...], names: tuple[str, ...]
+) -> Select[*tuple[Any, ...]]:
+    """Some columns of those rows of a table in which each of the columns `names` is the parameter `is_NAME`."""
+    where = [table.c[name] == bindparam(f"is_{name}", type_=table.c[name].type) for name in names]
+    by = [table.c[name] for name in order] or list(table.primary_key.columns)
+    return _selected(columns, table).where(*where).order_by(*by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,8 +129,8 @@ class _Mortal(LedgerStore):
         self.point = point
 
     @contextmanager
-    def writing(self, *, operator: bool = False) -> Iterator[LedgerTx]:
-        with super().writing(operator=operator) as tx:
+    def writing(self, *, operator: bool = False, lasting: bool = True) -> Iterator[LedgerTx]:
+        with super().writing(operator=operator, lasting=lasting) as tx:
             yield tx
             self.point()
         self.point()

@@ -129,7 +129,7 @@ class LedgerStore:
         yield LedgerTx(dict(self._disk.tables), self._clock)
 
     @contextmanager
-    def writing(self, *, operator: bool = False) -> Iterator[LedgerTx]:
+    def writing(self, *, operator: bool = False, lasting: bool = True) -> Iterator[LedgerTx]:  # noqa: ARG002 - nothing here is lost
         """A transaction that ends as a whole or not at all."""
         if self._writing:
             message = "a writing transaction within a writing transaction would wait for itself"

@@ -217,6 +217,21 @@ def test_sqlite_keeps_every_promise_with_each_connection(tmp_path) -> None:
         assert [tx.run(text(f"PRAGMA {name}")).scalar() for name in names] == ["wal", 2, 1, 1, 30_000]
 
 
+def test_only_what_may_be_lost_with_the_power_does_not_wait_for_the_disk(database) -> None:
+    """A transaction that says so ends without waiting; every other one waits, whatever its connection did before, also after a failure."""
+    asked = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}[database.kind]
+    waits = {"sqlite": 2, "postgresql": "on"}[database.kind]
+    passing = {"sqlite": 1, "postgresql": "off"}[database.kind]
+    with database.store() as store:
+        for lasting in (True, False, False, True):
+            with store.writing(lasting=lasting) as tx:
+                assert tx.run(text(asked)).scalar() == (waits if lasting else passing)
+        with pytest.raises(ZeroDivisionError), store.writing(lasting=False) as tx:
+            raise ZeroDivisionError
+        with store.writing() as tx:
+            assert tx.run(text(asked)).scalar() == waits
+
+
 @pytest.mark.parametrize(
     "url",
     [
