@@ -425,8 +425,8 @@ class Life:
         """A store's `writing`, with a point before and after the end of each transaction."""
 
         @contextmanager
-        def points(*, operator: bool = False) -> Iterator[Any]:
-            with writing(operator=operator) as tx:
+        def points(*, operator: bool = False, lasting: bool = True) -> Iterator[Any]:
+            with writing(operator=operator, lasting=lasting) as tx:
                 yield tx
                 self._point("before a commit")
             self.oracle.committed()
