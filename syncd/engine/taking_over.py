@@ -1,7 +1,7 @@
 """A merge that a person made inside a system: one record vanished, or was archived, and another one took its place.
 
 It is looked for before a delete is believed. The other record may be named by the system itself (a redirect with an id), be another one of the
-same client (a changed id), or have absorbed the identifiers of the vanished one since. Nothing is archived because of it: the identifiers
+same client (a changed id), or have absorbed the identifiers of the vanished one since, be it as those of a contact. Nothing is archived because of it: the identifiers
 of both stay with the client, whose other systems follow by a merge of clients, proposed or automatic.
 
 Some systems keep the other record, archived. That archives nobody either, as long as a person is asked: only if they are two clients it was
@@ -10,14 +10,15 @@ an archive like any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from syncd import log
+from syncd.core import normalize
 from syncd.core.correlate import MatchKey, compare
-from syncd.core.model import UNKNOWN
+from syncd.core.model import UNKNOWN, Kind
 from syncd.engine import merging, trail
 from syncd.engine.absorbing import ARCHIVED, GONE_THERE, duplicates, set_apart
 from syncd.engine.decide import Barred, Scope
@@ -74,7 +75,7 @@ def find_taker(tx: Tx, row: RecordRow, link: LinkRow, scope: Scope) -> Taker | N
         same = other.system == row.system and other.external_id != row.external_id and other.state is LinkState.LINKED
         if same and record is not None and record.state in THERE:
             return Taker(link.client, other.external_id)
-    return _absorber(tx, row, bundle, scope, row.seen_at)
+    return _absorber(tx, row, bundle, scope, row.seen_at) or _hostess(tx, row, bundle, scope)
 
 
 def _present(tx: Tx, system: str, external_id: str) -> RecordRow | None:
@@ -97,6 +98,27 @@ def _absorber(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope, moment: date
         if owner.state is LinkState.LINKED and not merging.parted(tx, bundle, tx.bundles([owner.client])[0]):
             return Taker(owner.client, external_id)
     return None
+
+
+def _hostess(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope) -> Taker | None:
+    """Another client's record that got the vanished one's e-mail as that of a contact: a merge of which a system keeps nothing else."""
+    sought = _mails({"email": row.fields.get("email")}, scope) or _mails(row.fields, scope)
+    for found in tx.changed_since(row.system, row.seen_at) if sought else ():
+        owner = tx.link(row.system, found.external_id)
+        if owner is None or owner.state is not LinkState.LINKED or owner.client == bundle.client.client:
+            continue
+        gained = _mails(found.fields, scope) - _mails(_before(found, row.seen_at), scope)
+        if gained & sought and not merging.parted(tx, bundle, tx.bundles([owner.client])[0]):
+            return Taker(owner.client, found.external_id)
+    return None
+
+
+def _mails(fields: Fields, scope: Scope) -> set[Hashable]:
+    """The e-mail of a record and those of its contacts, in the form in which they are compared."""
+    contacts = fields.get("contacts")
+    listed = contacts if isinstance(contacts, list) else ()
+    shown = [fields.get("email"), *(each.get("email") for each in listed if isinstance(each, dict))]
+    return {normalize.key(Kind.EMAIL, each, scope.context) for each in shown if each}
 
 
 def _took_over(

@@ -237,6 +237,12 @@ def recent(work: Work, system: str, cycle: int, since: datetime) -> list[RecordR
     return _records(work, tables.records.c.system == system, _is_recent(cycle, since))
 
 
+def changed_since(work: Work, system: str, since: datetime) -> list[RecordRow]:
+    """Records that a system has now and that were changed, or seen first, at a time or later, by external id."""
+    record = tables.records.c
+    return _records(work, record.system == system, record.state == RecordState.PRESENT, record.changed_at >= since)
+
+
 def count_recent(work: Work, system: str, cycle: int, since: datetime) -> int:
     """How many records that a system has now were first seen after a cycle (see `recent`)."""
     record = tables.records.c

@@ -42,6 +42,7 @@ class Tx(Work):
     count_records = _mirror.count_records
     recent = _mirror.recent
     count_recent = _mirror.count_recent
+    changed_since = _mirror.changed_since
     unlinked = _mirror.unlinked
     set_keys = _mirror.set_keys
     by_keys = _mirror.by_keys

@@ -487,3 +487,32 @@ def test_a_record_that_vanished_during_a_merge_stays_gone(tmp_path: Path) -> Non
     assert rig.clients()[1].state is ClientState.ACTIVE
     assert_complete(rig)
     assert writes(rig.cycle()) == 0
+
+
+def test_a_merge_that_only_a_contact_tells_of_is_proposed(tmp_path: Path) -> None:
+    """A system that keeps of a merged record nothing but a contact with its e-mail archives nobody; one that had the contact before tells nothing."""
+    rig = typed_twice(tmp_path)
+    bob = {"id": "k1", "name": "Bob", "email": "b@durand.example"}
+    rig.worlds["a"].edit("1", contacts=[bob])
+    rig.worlds["a"].remove("2")
+    for _ in range(4):
+        rig.cycle()
+    (hold,) = rig.holds()
+    assert (hold.kind, {item["client"] for item in hold.items}) == (HoldKind.MERGE, {"c1", "c2"})
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE] * 3
+    rig.operate().release(hold.hold)
+    rig.settle()
+    assert rig.clients()[1].merged_into == "c1"
+    assert rig.clients()[0].state is ClientState.ACTIVE
+
+
+def test_a_contact_of_long_ago_makes_no_merge_of_a_delete(tmp_path: Path) -> None:
+    """Who had the e-mail among its contacts before the other record vanished has taken nothing over."""
+    rig = typed_twice(tmp_path)
+    rig.worlds["a"].edit("1", contacts=[{"id": "k1", "name": "Bob", "email": "b@durand.example"}])
+    rig.settle()
+    rig.worlds["a"].edit("1", city="Brest")
+    rig.worlds["a"].remove("2")
+    rig.settle()
+    assert rig.holds() == []
+    assert [row.state for row in rig.clients()] == [ClientState.ACTIVE, ClientState.ARCHIVED, ClientState.ACTIVE]

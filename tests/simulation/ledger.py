@@ -348,6 +348,9 @@ class LedgerTx:
             if (row.first_seen_at > since if row.first_seen_in is None else row.first_seen_in > cycle)
         ]
 
+    def changed_since(self, system: str, since: datetime) -> list[RecordRow]:
+        return [row for row in self._records(system) if row.state == RecordState.PRESENT and row.changed_at >= since]
+
     def count_recent(self, system: str, cycle: int, since: datetime) -> int:
         return sum(row.state == RecordState.PRESENT for row in self.recent(system, cycle, since))
 

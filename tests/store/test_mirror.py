@@ -95,6 +95,22 @@ def test_recent_records_and_those_without_a_client_are_found(store) -> None:
         assert tx.unlinked() == [("books", "2")]
 
 
+def test_records_that_changed_since_a_moment_are_found(store) -> None:
+    """At the moment or later, those of one system that it has now, by their ids."""
+    with store.writing() as tx:
+        tx.put_records(
+            [
+                a_record(external_id="1", changed_at=at(3)),
+                a_record(external_id="2", changed_at=at(2)),
+                a_record(external_id="3", changed_at=at(1)),
+                a_record(external_id="4", changed_at=at(3), state=RecordState.MISSING),
+                a_record(system="erp", external_id="5", changed_at=at(3)),
+            ]
+        )
+    with store.reading() as tx:
+        assert [row.external_id for row in tx.changed_since("books", at(2))] == ["1", "2"]
+
+
 def test_the_cycle_tells_what_is_recent_and_not_the_clock(store) -> None:
     """A record first seen in a later cycle is recent, whatever its time says; those that are there now are counted alike."""
     with store.writing() as tx:
