@@ -128,6 +128,12 @@ def cpu_of(children: list[subprocess.Popen[bytes]]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def core_ticks() -> tuple[int, int]:
+    """Ticks of all cores of the machine since it started: those in which they worked, and all of them."""
+    fields = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)
+
+
 def rounds(url: str, folder: Path, tenants: int, slots: int) -> dict[str, Any]:
     """Two rounds of quiet cycles with one worker, then with four: the better one of each on the wall, and its CPU."""
     told: dict[str, Any] = {}
@@ -138,11 +144,12 @@ def rounds(url: str, folder: Path, tenants: int, slots: int) -> dict[str, Any]:
             once_around(url)  # opens the tenants
             found = []
             for _ in range(2):
-                before = cpu_of(children)
+                before, (worked, all_ticks) = cpu_of(children), core_ticks()
                 seconds = once_around(url)
-                found.append((seconds, cpu_of(children) - before))
-            seconds, cpu = min(found)
-            told[str(workers)] = {"per_second": tenants / seconds, "cpu_ms": 1000 * cpu / tenants}
+                worked, all_ticks = (now - then for now, then in zip(core_ticks(), (worked, all_ticks), strict=True))
+                found.append((seconds, cpu_of(children) - before, worked / all_ticks))
+            seconds, cpu, busy = min(found)
+            told[str(workers)] = {"per_second": tenants / seconds, "cpu_ms": 1000 * cpu / tenants, "busy": busy}
     return told
 
 
@@ -238,10 +245,10 @@ def section() -> str:
 Measured on {datetime.now(UTC):%Y-%m-%d} with `python -m tests.benchmarks cluster` ({os.cpu_count()} cores for workers, PostgreSQL and systems together, load before
 {load}). {told["tenants"]} tenants of {SYSTEMS} systems, {CLIENTS} clients in pages of {PAGE}, each answer {1000 * LATENCY_SECONDS:.0f} ms late; quiet cycles, {told["slots"]} at a time in a worker.
 
-| | cycles/s on the wall | ms of the workers' CPU per cycle |
-|---|---|---|
-| one worker | {one["per_second"]:.1f} | {one["cpu_ms"]:.1f} |
-| four workers | {four["per_second"]:.1f} | {four["cpu_ms"]:.1f} |
+| | cycles/s on the wall | ms of the workers' CPU per cycle | all cores of the machine busy |
+|---|---|---|---|
+| one worker | {one["per_second"]:.1f} | {one["cpu_ms"]:.1f} | {one["busy"]:.0%} |
+| four workers | {four["per_second"]:.1f} | {four["cpu_ms"]:.1f} | {four["busy"]:.0%} |
 
 - four workers do {four["per_second"] / one["per_second"]:.2f} times the cycles of one
 - handing out, fetching and noting the end of a work unit in which nothing is done: {told["overhead"]["cpu_ms"]:.1f} ms of CPU ({OVERHEAD_UNITS:,} units), {told["overhead"]["per_second"]:.0f} units/s
