@@ -17,6 +17,7 @@ from syncd.core.correlate import compare, match_keys
 from syncd.core.model import UNKNOWN, Context, parts_of, unit_value
 from syncd.core.survivorship import CONSENT, is_empty
 from syncd.engine import trail, vanished
+from syncd.engine.decide import GATHERED
 from syncd.engine.dividing import Division, Left
 from syncd.engine.merging import DEFAULTS, behind
 from syncd.engine.observe import CREATED, EARLIER, is_confirmed
@@ -129,12 +130,11 @@ def unmerge(tx: Tx, client: str, *, context: Context, actor: str, now: datetime)
     back = {(link.system, link.external_id): link for link in moved}
     shown = {(link.system, link.external_id): record for link, record in bundle.sides}
     golden = {row.winner: split.winner, loser.client: split.loser}
-    tx.put_links(
-        [
-            _with_defaults(link, shown[link.system, link.external_id], golden[link.client], row)
-            for link in split.buried([back.get((link.system, link.external_id), link) for link in links])
-        ]
-    )
+    kept = [
+        _with_defaults(link, shown[link.system, link.external_id], golden[link.client], row)
+        for link in split.buried([back.get((link.system, link.external_id), link) for link in links])
+    ]
+    tx.put_links([_with_news(link, bundle, split.winner, row) for link in kept])
     winner_after = replace(bundle.client, fields=split.winner, origins=split.winner_origins, dirty=True, updated_at=now)
     loser_after = replace(
         loser,
@@ -286,6 +286,34 @@ def _with_defaults(link: LinkRow, record: RecordRow | None, golden: Fields, row:
             continue
         if base.seen == unit_value(record.fields, unit) and not _has_moved(record, unit, row.started_at):
             bases[unit] = replace(base, agreed=None)
+    return replace(link, bases=bases)
+
+
+def _with_news(link: LinkRow, bundle: Bundle, golden: Fields, row: MergeRow) -> LinkRow:
+    """A link of the winner on which what a record that came since said from the start is compared anew, where golden says something else again.
+
+    It said what golden held, so that no change tells of it; a person typed it there nevertheless, and what is restored is no answer to it. Not
+    what syncd wrote there, nor what the merge wrote to a record of that system that vanished since: it may be that one, under another id.
+    """
+    key = (link.system, link.external_id)
+    had = {place for found in row.snapshot["links"].values() for place in _places(found)}
+    record = next((each for mine, each in bundle.sides if (mine.system, mine.external_id) == key), None)
+    if key in had or link.client != row.winner or link.state is not LinkState.LINKED or record is None:
+        return link
+    vanished = [
+        other
+        for other, each in bundle.sides
+        if other.system == link.system and each is not None and each.state in ABSENT
+    ]
+    bases = dict(link.bases)
+    for unit, base in link.bases.items():
+        held = unit_value(bundle.client.fields, unit)
+        if unit == "archived" or unit in GATHERED or is_empty(base.seen) or base.agreed != held:
+            continue
+        written = (each.bases.get(unit, Base()).written_at for each in (link, *vanished))
+        ours = CREATED in record.memory or any(moment is not None and moment >= row.started_at for moment in written)
+        if unit_value(golden, unit) != held and not ours and not _has_moved(record, unit, row.started_at):
+            bases[unit] = Base()
     return replace(link, bases=bases)
 
 

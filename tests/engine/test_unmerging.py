@@ -9,7 +9,8 @@ import pytest
 
 from syncd.core.model import Mode
 from syncd.errors import Transient, UsageError
-from syncd.providers.memory import Call
+from syncd.providers import Capabilities
+from syncd.providers.memory import EVERY_FIELD, Call, Profile
 from syncd.store import ClientState, ConflictKind, LinkState, MergeState, WriteState
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
 from tests.engine.test_merging import NO_ARCHIVE, links, merges, two_clients
@@ -425,4 +426,46 @@ def test_a_default_that_a_merge_came_to_agree_with_is_not_cleared_by_taking_it_b
     assert held == {winner: "EUR", **{each: None for each in ("c1", "c2") if each != winner}}
     assert [world.record(each)["currency"] for each in world.ids()] == ["EUR", "EUR"]
     assert not any("currency" in row.fields and row.fields["currency"] is None for row in rig.writes(WriteState.DONE))
+    assert_complete(rig)
+
+
+NO_CREATE = Profile(specs=EVERY_FIELD, capabilities=Capabilities(update=True, account=True))
+
+
+def test_what_a_new_record_said_during_a_merge_is_not_cleared_by_taking_it_back(tmp_path: Path) -> None:
+    """A city that a person typed into a new record of the merged client, as golden had it from the loser, counts as typed there."""
+    rig = two_clients(tmp_path, profiles={"c": NO_CREATE})
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    assert rig.clients()[0].fields["city"] == "Lyon"
+    address = {"city": "Lyon", "postal_code": "69001", "country": "FR"}
+    new = rig.worlds["c"].add(name="ACME Europe", email="hello@acme.example", phone="+33123456789", **address)
+    rig.settle()
+    assert links(rig)["c", new].client == "c1"
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields["city"] for row in rig.clients()] == ["Lyon", "Lyon"]
+    assert rig.worlds["c"].record(new)["city"] == "Lyon"
+    assert rig.worlds["a"].record(record_of(rig, "c1", "a"))["city"] == "Lyon"
+    assert_complete(rig)
+    assert writes(rig.cycle()) == 0
+
+
+def test_what_a_merge_wrote_is_nobodys_edit_under_another_id_either(tmp_path: Path) -> None:
+    """A city that the merge wrote to the winner's record, and that the one shows which took its place there, goes with the merge."""
+    rig = two_clients(tmp_path, profiles={"c": NO_CREATE})
+    old = rig.worlds["c"].add(name="ACME Europe", email="hello@acme.example", phone="+33123456789")
+    rig.settle()
+    rig.operate().merge("c1", "c2")
+    rig.settle()
+    shown = dict(rig.worlds["c"].record(old))
+    assert (shown.pop("city"), shown.pop("id") is not None) == ("Lyon", True)
+    rig.worlds["c"].remove(old)
+    new = rig.worlds["c"].add(**shown, city="Lyon")
+    rig.settle()
+    assert links(rig)["c", new].client == "c1"
+    rig.operate().unmerge("c2")
+    rig.settle()
+    assert [row.fields["city"] for row in rig.clients()] == [None, "Lyon"]
+    assert rig.worlds["c"].record(new)["city"] is None
     assert_complete(rig)

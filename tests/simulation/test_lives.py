@@ -113,6 +113,7 @@ KEPT = (
     9502298,
     9601962,
     9602521,
+    9620379,
     9610075,
 )
 """Lives in which people say who is one client, and in which something once was lost, doubled or undone."""
