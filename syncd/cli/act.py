@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import click
@@ -15,9 +16,11 @@ from syncd.cli import output
 from syncd.cli.frame import DONE, Call, Scene, actor, consent, locate, options, scene, usage
 from syncd.cli.status import show_conflict, show_hold
 from syncd.config import TenantConfig
+from syncd.engine.foresight import lasting_of_release
 from syncd.engine.operate import Operator
+from syncd.errors import UsageError
 from syncd.store import ConflictRow, HoldRow, HoldState, Store, Tx, WriteRow, WriteState
-from syncd.tenant import open_tenant
+from syncd.tenant import Tenant, open_tenant
 
 NEXT_CYCLE = "The next cycle acts on it (`syncd sync`)."
 
@@ -149,10 +152,21 @@ def _decide_hold(
             raise usage(fault=f"hold {hold} is {row.state.value} already", step="`syncd holds` lists the open ones.")
         if question is not None and not yes:
             show_hold(report.hold_document(tenant.name, row), err=True)
+        if question is not None:
+            for each in _lasting(one, row):
+                output.note(f"    cannot be undone: {each}")
             consent(question, given=yes)
         row = decide(one.operator(actor()))
     words = f"{hold} is {done}. {NEXT_CYCLE}"
     return _tell(call, "hold", report.hold_document(tenant.name, row), words)
+
+
+def _lasting(one: Tenant, hold: HoldRow) -> list[str]:
+    """What releasing a hold would do that cannot be undone in the systems; nothing where it cannot be released, which then says why."""
+    hand = one.operator(actor())
+    with suppress(UsageError), one.store.rehearsing(operator=True) as tx:
+        return lasting_of_release(tx, hold, lambda winner, loser: hand.merge_in(tx, winner, loser), one.engine.systems)
+    return []
 
 
 @click.command()

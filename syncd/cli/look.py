@@ -91,8 +91,8 @@ def _show_client(document: Mapping[str, Any]) -> None:
     headings = [f"{side['system']} {side['external_id']}" for side in sides if side["state"] != "apart"]
     output.table(("field", "golden", *headings), rows)
     output.say(
-        "= as golden   ~ the same as this system can tell   + the system's own default, not written   ! differs   blank: the system does not say; "
-        "fields that are empty everywhere are left out"
+        "= as golden   ~ the same as this system can tell   + the system's own default, not written\n"
+        "! differs   blank: the system does not say; fields that are empty everywhere are left out"
     )
     for side in sides:
         state = (

@@ -9,9 +9,10 @@ import click
 
 from syncd.cli import output
 from syncd.cli.act import NEXT_CYCLE
-from syncd.cli.frame import DONE, FAILED, Call, Scene, actor, client_of, consent, locate, options, scene
+from syncd.cli.frame import DONE, FAILED, Call, Scene, actor, client_of, consent, locate, locate_client, options, scene
 from syncd.config import TenantConfig
 from syncd.engine.foresight import lasting_of, of_merge
+from syncd.errors import UsageError
 from syncd.report.merging import kept_apart, merged, unmerged
 from syncd.store import Store
 from syncd.tenant import open_tenant
@@ -123,12 +124,17 @@ def apart(call: Call, first: str, second: str, *, undo: bool, yes: bool) -> int:
 
 
 def _tenant(found: Scene, *identifiers: str) -> TenantConfig:
-    """The tenant that knows all of these clients or records."""
+    """The tenant that knows all of these clients or records. UsageError, about the one that is unknown or in several tenants."""
 
     def knows(store: Store) -> bool:
         return all(client_of(store, name) is not None for name in identifiers)
 
-    return locate(found, "client", " and ".join(identifiers), knows, "syncd clients")
+    try:
+        return locate(found, "client", " and ".join(identifiers), knows, "syncd clients")
+    except UsageError:
+        for name in identifiers:
+            locate_client(found, name)
+        raise
 
 
 def _tell(call: Call, key: str, document: Document, words: str) -> int:

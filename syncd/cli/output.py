@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 import click
 import msgspec
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -36,6 +36,8 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _CONTACT: Final = ("id", "title", "role", "email", "phone", "mobile", "primary")
 """What is known of a contact beside its name, in the order in which it is told; id and primary are told otherwise or not at all."""
 
+_BETWEEN: Final = 3  # columns of the page that a table takes between two of its own; one fewer at its two ends
+_LEGIBLE: Final = 12  # a column of values that is narrower folds most of them
 _COLOURS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("in_sync", "ok", "complete", "done", "linked", "equal", "decided", "active", "quiescent"), "green"
@@ -139,16 +141,37 @@ def console(target: TextIO | None = None) -> Console:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print a table. A column whose name ends in `#` holds numbers and is aligned to the right."""
+    page = console()
+    cells = [[_cell(value) for value in row] for row in rows]
+    names = [column.removesuffix("#") for column in columns]
+    widths = _widths(names, cells, page.width + 1 - _BETWEEN * len(names))
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left", title_style="bold")
-    for place, column in enumerate(columns):
-        numbers = column.endswith("#")
-        name = column.removesuffix("#")
-        made.add_column(
-            name, justify="right" if numbers else "left", overflow="fold", no_wrap=place == 0, min_width=len(name)
-        )
-    for row in rows:
-        made.add_row(*(_cell(value) for value in row))
-    console().print(made)
+    for place, (column, name, width) in enumerate(zip(columns, names, widths, strict=True)):
+        justify: JustifyMethod = "right" if column.endswith("#") else "left"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=place == 0, min_width=width, max_width=width)
+    for row in cells:
+        made.add_row(*row)
+    page.print(made)
+
+
+def _widths(names: Sequence[str], cells: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """How wide each column is so that all fit into `room`, if they can: the widest give first, none more than its heading allows.
+
+    Where that would leave a column too narrow for its values, headings are folded, at blanks only. The first column is never folded.
+    """
+    widths = [
+        min(max(len(name), *(row[place].cell_len for row in cells), 0), max(room, len(name)))
+        for place, name in enumerate(names)
+    ]
+    least = [widths[0], *(len(name) for name in names[1:])]
+    if sum(max(low, min(width, _LEGIBLE)) for low, width in zip(least, widths, strict=True)) > room:
+        least[1:] = (max(map(len, name.split()), default=0) for name in names[1:])
+    while sum(widths) > room:
+        foldable = [place for place, width in enumerate(widths) if width > least[place]]
+        if not foldable:
+            break
+        widths[max(foldable, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def _cell(value: object) -> Text:
@@ -158,9 +181,9 @@ def _cell(value: object) -> Text:
 
 def matched(by: str | None) -> str:
     """How a record came to its client, in words; `by` is `matched_by` of the documents."""
-    return {"new": "the first record of this client", "created by syncd": "created by syncd"}.get(
-        by or "", f"matched by {by or 'itself'}"
-    )
+    how, mark, since = (by or "itself").partition("; ")
+    words = {"new": "the first record of this client", "created by syncd": "created by syncd"}
+    return f"{words.get(how, f'matched by {how}')}{mark}{since}"
 
 
 def shown(value: object) -> str:

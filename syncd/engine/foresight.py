@@ -102,7 +102,7 @@ def lasting_of(tx: Tx, parted: Parted, systems: Mapping[str, System]) -> list[st
         if record is None or record.state is RecordState.GONE:
             told.append(f"{name} is gone: {step['system']} has merged or deleted it, and it is not created again")
         elif system is not None and system.provider.capabilities.merge:
-            told.append(f"what {step['system']} itself has joined of {name} stays joined")
+            told.append(f"what {step['system']} itself has joined of record {step['external_id']} stays joined")
         elif record.fields.get(ARCHIVED) is True and (system is None or not can_restore(system)):
             told.append(f"{name} stays archived: it cannot be brought back there")
     told.extend(f"{each.client} {each.field}: {each.reason}" for each in parted.left if each.field == CONSENT)

@@ -59,3 +59,20 @@ def test_a_release_without_a_terminal_is_wrapped(place: Place) -> None:
     told = place.run("release", "h1", exit_code=2).stderr
     assert "Add --yes" in told
     assert max(map(len, told.splitlines())) <= output.WIDTH_COLUMNS
+
+
+def test_no_column_is_cut_off(capsys) -> None:
+    """A client in four systems with long ids keeps every column and value: headings fold at their blanks first."""
+    headings = ("books 100006", "lsp 2e60a3442673ae4d669d5aab", "receipts 1009", "erp 16")
+    output.table(
+        ("field", "golden", *headings),
+        [
+            ("registration_number", "61164376800967", "=", "=", "", "="),
+            ("city", "Nancy", "! Nantes", "=", "=", "=" * 30),
+        ],
+    )
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= output.WIDTH_COLUMNS
+    for word in ("2e60a3442673ae4d669d5aab", "receipts", "1009", "erp", "Nantes"):
+        assert word in shown.split()
+    assert shown.count("=") == 35

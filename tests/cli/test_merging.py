@@ -113,6 +113,7 @@ def test_what_does_not_exist_is_told(synced: Place) -> None:
     """Unknown clients and records, and a client that was never merged, end with exit code 2 and a next step."""
     for words in (("merge", "c1", "c99", "--yes"), ("unmerge", "c1", "--yes"), ("apart", "books/99", "c1")):
         assert synced.run(*words, exit_code=2).stderr
+    assert "there is no client 'c99'" in synced.run("merge", "c1", "c99", "--yes", exit_code=2).stderr
 
 
 def test_what_cannot_be_undone_is_told_also_where_nobody_is_asked(synced: Place) -> None:
@@ -121,3 +122,24 @@ def test_what_cannot_be_undone_is_told_also_where_nobody_is_asked(synced: Place)
     crm.profile = replace(crm.profile, capabilities=replace(crm.profile.capabilities, restore=False))
     told = synced.run("merge", "c1", "c2", "--yes").stderr
     assert "cannot be undone" in told
+
+
+def test_what_releasing_a_proposal_cannot_undo_is_told(synced: Place) -> None:
+    """Releasing a merge proposal tells what no system can bring back, before it asks and with --yes; refusing it does not."""
+    crm = synced.world("crm")
+    crm.profile = replace(crm.profile, capabilities=replace(crm.profile.capabilities, restore=False))
+    crm.edit("2", vat_number="FR40303265045")
+    synced.run("sync", exit_code=1)
+    [hold] = [each["hold"] for each in synced.json("holds")["holds"] if each["kind"] == "merge"]
+    told = "cannot be undone: crm cannot bring record 2 back from its archive"
+    assert told in synced.run("release", hold, exit_code=2).stderr
+    assert states(synced) == {"c1": ("active", None), "c2": ("active", None)}
+    assert told in synced.run("release", hold, "--yes").stderr
+    assert states(synced)["c2"] == ("merged", "c1")
+
+
+def test_a_record_that_stands_apart_is_told_in_words(synced: Place) -> None:
+    """What `show` says of the record that a merge archived: how it came, and which one stands for it."""
+    synced.run("merge", "c1", "c2", "--yes")
+    synced.run("sync", "--until-quiet")
+    assert "apart, the first record of this client; merged into 1 (archived)" in synced.run("show", "c1").stdout
