@@ -58,7 +58,9 @@ def token_command(call: Call, name: str | None, role: str) -> int:
         return DONE
     output.say(text)
     output.note(f"a token of {whose} ({role}); it is not shown again")
-    output.note(f"log in with it at {where}" if where else "web.listen is empty: no page is served")
+    output.note(
+        f"log in with it at {where}" if where else "web.listen is empty and no page is served: set it in syncd.toml"
+    )
     return DONE
 
 

@@ -21,8 +21,8 @@ Document = Mapping[str, Any]
 
 
 @click.command()
-@click.argument("winner")
-@click.argument("loser")
+@click.argument("winner", metavar="A")
+@click.argument("loser", metavar="B")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options
 def merge(call: Call, winner: str, loser: str, *, yes: bool) -> int:

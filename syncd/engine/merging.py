@@ -165,13 +165,15 @@ def pair(tx: Tx, winner: str, loser: str) -> tuple[Bundle, Bundle]:
     for identifier in (winner, loser):
         survivor = tx.resolve_alias(identifier)
         if survivor is None:
-            message = f"there is no client {identifier}"
-            raise UsageError(message)
+            error = UsageError(f"there is no client {identifier}")
+            error.next_step = "`syncd clients` lists those that are there."
+            raise error
         found.extend(tx.bundles([survivor]))
     first, second = found
     if first.client.client == second.client.client:
-        message = f"{winner} and {loser} are one client already: {first.client.client}"
-        raise UsageError(message)
+        error = UsageError(f"{winner} and {loser} are one client already: {first.client.client}")
+        error.next_step = f"`syncd show {first.client.client}` shows it, and what was merged into it."
+        raise error
     if first.client.state is ClientState.DELETED and second.client.state is not ClientState.DELETED:
         error = UsageError(f"{winner} is deleted and cannot take in {loser}, which is not")
         error.next_step = f"`syncd merge {loser} {winner}` keeps the other one."

@@ -77,8 +77,9 @@ def find_merge(tx: Tx, client: str) -> MergeRow:
     """
     row = tx.client(client)
     if row is None:
-        message = f"there is no client {client}"
-        raise UsageError(message)
+        error = UsageError(f"there is no client {client}")
+        error.next_step = "`syncd clients` lists those that are there."
+        raise error
     standing = [each for each in tx.merges() if each.state is not MergeState.UNDONE]
     taken_in = [each for each in standing if client in each.losers]
     took_in = [each for each in standing if each.winner == client]

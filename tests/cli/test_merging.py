@@ -51,7 +51,9 @@ def test_merge_and_unmerge(synced: Place) -> None:
         "linked",
         "linked",
     ]
-    assert "one client already" in synced.run("merge", "c2", "c1", "--yes", exit_code=2).stderr
+    told = synced.run("merge", "c2", "c1", "--yes", exit_code=2).stderr
+    assert "one client already" in told
+    assert "syncd show c1" in told
     assert "--yes" in synced.run("unmerge", "c2", exit_code=2).stderr
     taken = synced.json("unmerge", "c2", "--yes")["merge"]
     assert (taken["state"], taken["left"], taken["lasting"]) == ("undone", [], [])

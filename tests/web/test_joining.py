@@ -166,6 +166,7 @@ def test_wrong_names_are_told(enter: Open, gallery: Stage) -> None:
     """Who cannot be merged or kept apart is told with the reason, and the form stays."""
     page = enter(gallery, "/t/acme/merge?winner=c1&loser=c999")
     expect(page.get_by_role("alert")).to_contain_text("there is no client c999")
+    expect(page.get_by_role("alert")).to_contain_text("syncd clients")
     page.get_by_label("another name of it").fill("c1")
     page.get_by_role("button", name="Show what will happen").click()
     expect(page.get_by_role("alert")).to_contain_text("one client already")
