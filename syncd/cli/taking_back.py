@@ -43,7 +43,8 @@ def undo(call: Call, what: str, *, yes: bool) -> int:
         systems, context = one.engine.systems, tenant.policy.context
         if not yes:
             inverse = undone(tenant.name, what, hand.inverse(what, systems, context))
-            _show(inverse, err=True)
+            if inverse["changes"]:
+                _show(inverse, err=True)
             if any(step["fate"] == Fate.UNDONE for step in inverse["changes"]):
                 consent("Set these values back?", given=yes)
         document = undone(tenant.name, what, hand.undo(what, systems, context))

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, Final
 
 from syncd.core.correlate import identity
@@ -32,6 +33,7 @@ RANDOM_PAIRS_MAX: Final = 1e6
 RULES_RECALL: Final = 0.7
 """Which share of the pairs that are one client share a number or an e-mail; a guess that only moves the prior."""
 
+_WIDTH: Final = 96  # no line is wrapped on the page: the rest of a remark would be none
 COLUMNS: Final = ("number", "vat", "name", "email", "phone", "postal_code", "street", "city")
 
 LEVELS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -169,13 +171,13 @@ def toml(tenant: str, found: Calibration) -> str:
 
 
 def _header(tenant: str, found: Calibration) -> list[str]:
-    lines = [
-        f"# Estimated from {found.records} records of {tenant}, without anybody's labels. Nothing was changed: to use it, copy it into",
-        f"# tenants/{tenant}.toml, and look at `syncd plan` and `syncd links --stats` afterwards.",
+    told = [
+        f"Estimated from {found.records} records of {tenant}, without anybody's labels.",
+        f"Nothing was changed: to use it, copy it into tenants/{tenant}.toml, and look at `syncd plan` and `syncd links --stats` afterwards.",
     ]
     if found.untold:
-        lines.append(f"# Nothing could be learned about: {', '.join(found.untold)}")
-    return lines
+        told.append(f"Nothing could be learned about: {', '.join(found.untold)}")
+    return [line for each in told for line in wrap(each, _WIDTH, initial_indent="# ", subsequent_indent="# ")]
 
 
 def _lines(weights: Iterable[tuple[str, float]]) -> list[str]:

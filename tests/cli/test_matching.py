@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import stat
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd.cli import output
+from syncd.report.calibrating import Calibration, toml
 from syncd.report.matching import interval
 from tests.cli.place import Place
 
@@ -137,6 +140,13 @@ def test_calibrate_says_what_it_needs(place: Place) -> None:
         place.run("check")
         file.write_text(before)
     assert file.read_text() == before
+
+
+def test_a_calibrated_section_is_one_that_a_file_takes(capsys) -> None:
+    """What is printed is TOML, however long its remarks are: none goes on in a line that is no remark."""
+    untold = tuple(f"field_number_{number}_differs" for number in range(12))
+    output.say(toml("a-tenant-of-a-long-name", Calibration({"prior": 0.37}, 502, untold)).rstrip())
+    assert tomllib.loads(capsys.readouterr().out) == {"matching": {"weights": {"prior": 0.37}}}
 
 
 @given(st.integers(0, 400), st.integers(0, 400))

@@ -120,3 +120,13 @@ def test_an_archive_is_undone(synced: Place) -> None:
     assert fates(synced.json("undo", named, "--yes")) == [("archived", "undone")]
     synced.run("sync", "--until-quiet")
     assert shown(synced, "archived") == {False}
+
+
+def test_a_cycle_that_changed_nothing_is_told_once(synced: Place) -> None:
+    """Nothing is shown before and asked where there is nothing to set back."""
+    synced.run("sync")
+    before = synced.json("history", "c1")["events"]
+    cycle = synced.json("sync")["tenants"][0]["cycles"][0]["cycle"]
+    done = synced.run("undo", cycle)
+    assert (done.stdout + done.stderr).count("nothing that could be undone") == 1
+    assert synced.json("history", "c1")["events"] == before
