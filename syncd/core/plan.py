@@ -46,7 +46,7 @@ class Standing(StrEnum):
 class Target:
     """One system as a place where a client may be written.
 
-    creates, updates: the fields the provider can send with a create, and change later. same: equality of one part as the system
+    creates, updates: the fields the provider can send with a create, and change later. fixed: those of them that cannot be emptied. same: equality of one part as the system
     can tell. objection: why the system cannot hold this client, or None. blocked: why nothing is created there at present
     (no complete walk yet, first-run report waits), or None.
     """
@@ -58,6 +58,7 @@ class Target:
     same: Callable[[str, Value, Value], bool]
     objection: str | None = None
     blocked: str | None = None
+    fixed: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -247,7 +248,7 @@ def differing(unit: str, golden: Value, shown: Fields, same: Callable[[str, Valu
 def _writable(fields: Mapping[str, Value], target: Target) -> dict[str, Value]:
     if not target.policy.mode.updates:
         return {}
-    return {field: value for field, value in fields.items() if field in target.updates}
+    return {field: value for field, value in fields.items() if _can_be(field, value, target)}
 
 
 def _unwritable(fields: Mapping[str, Value], target: Target, *, differs: bool) -> list[str]:
@@ -255,8 +256,13 @@ def _unwritable(fields: Mapping[str, Value], target: Target, *, differs: bool) -
     if not differs:
         return []
     tellable = target.creates | target.updates
-    now = target.updates if target.policy.mode.updates else frozenset[str]()
+    now = _writable(fields, target)
     return [field for field in fields if field in tellable and field not in now]
+
+
+def _can_be(field: str, value: Value, target: Target) -> bool:
+    """Whether a field of a record that is there can be given a value."""
+    return field in target.updates and not (value is None and field in target.fixed)
 
 
 def _action(fields: Mapping[str, Value]) -> Action:

@@ -177,6 +177,7 @@ class System:
             same=self.part_same(golden),
             objection=self.provider.objection(golden),
             blocked=blocked,
+            fixed=frozenset(field for field, spec in specs.items() if spec.fixed),
         )
 
 

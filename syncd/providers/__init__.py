@@ -33,7 +33,7 @@ class FieldSpec:
     read: shown on read. create: sent with the create call. update: can be changed later.
     required: a create without it is impossible. remembered: accepted but never returned, so the last written value is
     kept and never counted as drift. weak: a constant of the system rather than something a person typed there; it fills an
-    empty golden value and never competes. note: one sentence for the operator's page about this provider.
+    empty golden value and never competes. fixed: a value can be changed and never emptied. note: one sentence for the operator's page about this provider.
     """
 
     read: bool = True
@@ -42,6 +42,7 @@ class FieldSpec:
     required: bool = False
     remembered: bool = False
     weak: bool = False
+    fixed: bool = False
     note: str = ""
 
 

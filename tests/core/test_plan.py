@@ -22,6 +22,7 @@ ALL = frozenset(
         "postal_code",
         "city",
         "country",
+        "currency",
         "archived",
     }
 )
@@ -187,6 +188,21 @@ def test_only_what_changed_is_written() -> None:
 def test_a_clear_is_written_as_an_empty() -> None:
     """An empty golden is sent as empty, and not left out."""
     assert intent_of(place(wish(decisions=[told("email", None)]), target(), linked())).fields == {"email": None}
+
+
+def test_a_field_that_cannot_be_emptied_there_is_drift() -> None:
+    """It keeps its value and is told as a difference; another value, and another field, are written as ever."""
+    there = Held("1", "present", {**GOLDEN, "currency": "EUR", "phone": "+33142600011"})
+    emptied = place(wish({}, [told("currency", None)]), target(fixed=frozenset({"currency"})), there)
+    assert (emptied.standing, emptied.drift, emptied.intent) == (Standing.EXCLUDED, True, None)
+    assert emptied.reason == "differs and cannot be written there: currency"
+    both = [told("currency", None), told("phone", None)]
+    beside = place(wish({}, both), target(fixed=frozenset({"currency"})), there)
+    assert beside.intent is not None
+    assert (beside.intent.fields, beside.drift) == ({"phone": None}, True)
+    changed = place(wish({}, [told("currency", "USD")]), target(fixed=frozenset({"currency"})), there)
+    assert changed.intent is not None
+    assert changed.intent.fields == {"currency": "USD"}
 
 
 def test_a_field_that_the_record_does_not_show_is_not_written() -> None:

@@ -38,13 +38,17 @@ def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
         if options.get("archived_status")
         else FieldSpec(read=False, note="unknown unless `archived_status` is set")
     )
-    fixed = FieldSpec(create=True, update=True, note="cannot be emptied")
+    fixed = FieldSpec(create=True, update=True, fixed=True, note="cannot be emptied")
     return {
         "name": FieldSpec(create=True, update=True, required=True),
         "given_name": ABSENT,
         "family_name": ABSENT,
         "kind": ABSENT,
-        "email": FieldSpec(update=True, note="of the primary contact, which is created where there is none"),
+        "email": FieldSpec(
+            update=True,
+            fixed=True,
+            note="of the primary contact, which is created where there is none; cannot be emptied",
+        ),
         "phone": _BOTH,
         "address_line1": FieldSpec(create=True, update=True, note="split into street, house number and flat number"),
         "address_line2": ABSENT,
@@ -59,6 +63,7 @@ def field_table(options: Mapping[str, Any]) -> dict[str, FieldSpec]:
         "language": FieldSpec(
             create=True,
             update=True,
+            fixed=True,
             note="the language alone (`fr-CA` is sent as `fr` and is the same); cannot be emptied",
         ),
         "tax_exempt": ABSENT,

@@ -60,7 +60,9 @@ FIELDS: Final[Mapping[str, FieldSpec]] = {
     "country": _BOTH,
     "registration_number": _BOTH,
     "vat_number": _BOTH,
-    "currency": FieldSpec(create=True, update=True, note="cannot be emptied; the account's own is the default"),
+    "currency": FieldSpec(
+        create=True, update=True, fixed=True, note="cannot be emptied; the account's own is the default"
+    ),
     "payment_terms_days": _BOTH,
     "language": ABSENT,
     "tax_exempt": ABSENT,
