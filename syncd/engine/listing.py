@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from syncd import log
 from syncd.engine.erasing import erased_records
 from syncd.engine.pages import Recollection, Shown
-from syncd.engine.seen import Seen
 from syncd.engine.systems import digest
 from syncd.errors import Gone
+from syncd.seen import Seen
 
 if TYPE_CHECKING:
     from syncd.engine.systems import System

@@ -22,9 +22,9 @@ from syncd.store import PageRow
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from syncd.engine.seen import Seen
     from syncd.engine.systems import System
     from syncd.providers import Listed, Page, Recalls
+    from syncd.seen import Seen
     from syncd.store import Store, Tx
 
 

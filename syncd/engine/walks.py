@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from syncd import log
-from syncd.engine.seen import Seen
+from syncd.seen import Seen
 from syncd.store import WalkOutcome, WalkRow
 
 if TYPE_CHECKING:

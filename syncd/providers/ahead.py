@@ -16,6 +16,7 @@ from typing import Generic, Self, TypeVar
 
 from syncd.providers import Page, Recall
 from syncd.providers.outcomes import Answer, Unread
+from syncd.seen import Seen
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -68,19 +69,19 @@ class Ahead(Generic[Name]):
 
 
 def numbered(
-    ahead: Ahead[int], recall: Recall | None, read: Callable[[Answer, int, int, set[str]], tuple[Page, int]], limit: int
+    ahead: Ahead[int], recall: Recall | None, read: Callable[[Answer, int, int, Seen], tuple[Page, int]], limit: int
 ) -> Generator[Page, None, bool]:
     """The pages of a listing from number 1 on, at most `limit` of them; returns whether the last one came.
 
     read: makes the page of an answer, its number, how many items came before and the ids that pages before it showed, to which it adds
     its own; it says how many items the page shows. A page that `recall` knows is not read.
     """
-    position, size, seen = 0, 0, set[str]()
+    position, size, seen = 0, 0, Seen()
     for number in range(1, limit + 1):
         answer = ahead.take(number).read(None if recall is None else partial(recall.whole, number))
         if answer.known is not None:
             ids, total, last = answer.known.ids, answer.known.total, answer.known.last
-            seen.update(ids)
+            seen.add(ids)
             page, shown = Page((), number, total, last, requests=answer.requests, known=ids), len(ids)
         else:
             page, shown = read(answer, number, position, seen)

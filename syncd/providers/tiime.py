@@ -32,6 +32,7 @@ from syncd.providers import ABSENT, Capabilities, FieldSpec, Listed, Page, Readi
 from syncd.providers.ahead import Ahead
 from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
+from syncd.seen import Seen
 
 if TYPE_CHECKING:
     from syncd.providers.http import Answer, Http
@@ -201,7 +202,7 @@ class Tiime:
         return self._http.receive("GET", self._path, query=query, headers=headers, good=LIST_STATUSES, operation="list")
 
     def _pages(self, ahead: Ahead[int], recall: Recall | None) -> Iterator[Page]:
-        seen: set[str] = set()
+        seen = Seen()
         first = 0
         for number in range(1, MAX_PAGES + 1):
             known = () if recall is None else (partial(recall.whole, number), partial(recall.slices, number))
@@ -209,7 +210,7 @@ class Tiime:
             if answer.known is not None:
                 ids = answer.known.ids
                 after, total, last = _after(answer, first, len(ids))
-                seen.update(ids)
+                seen.add(ids)
                 page = Page((), number, total=total, last=last, requests=answer.requests, known=ids)
             else:
                 page, after = self._page(answer, number, first, seen)
@@ -223,7 +224,7 @@ class Tiime:
         message = f"{self.settings.system}: list: more than {MAX_PAGES} ranges"
         raise Malformed(message, operation="list")
 
-    def _page(self, answer: Answer, number: int, first: int, seen: set[str]) -> tuple[Page, int]:
+    def _page(self, answer: Answer, number: int, first: int, seen: Seen) -> tuple[Page, int]:
         """A range that has to be read, and where the next one starts. seen: what was shown before, to which its records are added."""
         past_the_end = answer.status == RANGE_NOT_SATISFIABLE
         items: Value = [] if past_the_end else answer.body
@@ -241,7 +242,7 @@ class Tiime:
         if records and not fresh and not known and not last:
             message = f"{self.settings.system}: list: a range shows only what an earlier one has shown"
             raise Malformed(message, operation="list", status=answer.status)
-        seen.update(known, fresh)
+        seen.add([*known, *fresh])
         listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
         whole = len(fresh) == len(items)
         digest = answer.digest if whole else ""

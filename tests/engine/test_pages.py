@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncd.engine.pages import Recollection
-from syncd.engine.seen import Seen
 from syncd.providers.memory import Call, Profile
+from syncd.seen import Seen
 from syncd.store import RecordState, WalkOutcome
 from tests.engine.rig import INSTANT, Rig, make_rig, writes
 

@@ -14,9 +14,9 @@ from syncd.engine.listing import Listing
 from syncd.engine.observe import observe
 from syncd.engine.pages import Recollection, Shown
 from syncd.engine.pull import pull
-from syncd.engine.seen import Seen
 from syncd.providers import Capabilities, Page, Recall, Settings
 from syncd.providers.memory import Call, Memory, Profile
+from syncd.seen import Seen
 from syncd.store import PageRow, RecordRow, RecordState, WalkOutcome, WalkRow, open_store, tables
 from tests.engine.rig import INSTANT, Rig, make_rig
 

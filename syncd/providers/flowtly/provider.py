@@ -37,6 +37,7 @@ from syncd.providers.flowtly.iris import Iris
 from syncd.providers.flowtly.notes import Notes, ordered, with_answers
 from syncd.providers.flowtly.notes import shown as shown_notes
 from syncd.providers.flowtly.street import Street, number_first, split, words
+from syncd.seen import Seen
 
 if TYPE_CHECKING:
     from syncd.providers.http import Http
@@ -151,7 +152,7 @@ class Flowtly:
         roll = self._contacts.roll()
         notes = self._notes.roll() if self._notes.offered else None
         faults = list(roll.loose_faults) if roll is not None else []
-        seen: set[str] = set()
+        seen = Seen()
         requests = self.requests - before
         for leaf in self.calls.list_clients():
             records, wrong = self._records(leaf, roll, notes, seen)
@@ -159,7 +160,7 @@ class Flowtly:
             requests, faults = 0, []
 
     def _records(
-        self, leaf: Leaf, roll: people.Roll | None, notes: Mapping[str, list[Raw]] | None, seen: set[str]
+        self, leaf: Leaf, roll: people.Roll | None, notes: Mapping[str, list[Raw]] | None, seen: Seen
     ) -> tuple[list[Listed], list[tuple[str, str]]]:
         """The new records of one page, and what is wrong with the others."""
         found, faults = sift(leaf.items, doubtful=True, position=leaf.position)
@@ -167,7 +168,7 @@ class Flowtly:
         for external_id, raw in found:
             if external_id in seen:
                 continue
-            seen.add(external_id)
+            seen.add((external_id,))
             if roll is not None and external_id in roll.faults:
                 faults.append((external_id, roll.faults[external_id]))
                 continue

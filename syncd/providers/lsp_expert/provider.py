@@ -18,6 +18,7 @@ from syncd.providers.lsp_expert import contacts as people
 from syncd.providers.lsp_expert.calls import Calls
 from syncd.providers.lsp_expert.contacts import ON_CONTACT
 from syncd.providers.lsp_expert.fields import FIELDS, NOT_CLEARABLE, READ_PATHS, WRITE_NAMES
+from syncd.seen import Seen
 
 if TYPE_CHECKING:
     from syncd.providers.http import Answer, Http
@@ -110,7 +111,7 @@ class LspExpert:
 
         return ask
 
-    def _page(self, answer: Answer, number: int, position: int, seen: set[str]) -> tuple[Page, int]:
+    def _page(self, answer: Answer, number: int, position: int, seen: Seen) -> tuple[Page, int]:
         """A page that has to be read, and how many items it shows. seen: what pages before it showed, to which its records are added."""
         body = answer.body
         items, last = _envelope(body, number)
@@ -123,14 +124,14 @@ class LspExpert:
         requests = answer.requests + (len(records) if self._always else 0)
         return Page(records, number, known_total, last, faults, requests, digest), len(items)
 
-    def _records(self, items: list[Value], position: int, seen: set[str]) -> tuple[list[Listed], list[tuple[str, str]]]:
+    def _records(self, items: list[Value], position: int, seen: Seen) -> tuple[list[Listed], list[tuple[str, str]]]:
         """The new records of one page and what is wrong with the others. Raises where the page only repeats."""
         records, faults = sift(items, doubtful=True, position=position)
         fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
         if records and not fresh:
             message = "a page only repeats records of earlier pages"
             raise Malformed(message, operation="list clients")
-        seen.update(fresh)
+        seen.add(fresh)
         return [self._item(external_id, raw) for external_id, raw in fresh.items()], faults
 
     def _item(self, external_id: str, item: Raw) -> Listed:

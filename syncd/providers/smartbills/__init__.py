@@ -26,6 +26,7 @@ from syncd.providers.credentials import Bearer, Fixed, Token
 from syncd.providers.decoding import identity, segment, sift, unsound
 from syncd.providers.smartbills import customers
 from syncd.providers.smartbills.dialects import ADDRESS, ADDRESS_PARTS, DIALECTS, explain
+from syncd.seen import Seen
 
 if TYPE_CHECKING:
     from syncd.providers.http import Answer, Http
@@ -141,14 +142,14 @@ class Smartbills:
             "GET", self._path, query=query, headers=self._headers, explain=explain, operation="list"
         )
 
-    def _page(self, answer: Answer, number: int, position: int, seen: set[str]) -> tuple[Page, int]:
+    def _page(self, answer: Answer, number: int, position: int, seen: Seen) -> tuple[Page, int]:
         """A page that has to be read, and how many items it shows. seen: what pages before it showed, to which its records are added."""
         items, total, last = self._envelope(answer, number)
         records, faults = sift(items, doubtful=answer.doubtful, position=position)
         fresh = {external_id: raw for external_id, raw in records if external_id not in seen}
         if records and not fresh:
             raise self._malformed("list", f"page {number} shows only what an earlier page has shown", answer)
-        seen.update(fresh)
+        seen.add(fresh)
         listed = [self._listed(external_id, raw) for external_id, raw in fresh.items()]
         digest = answer.digest if len(fresh) == len(items) else ""
         return Page(listed, number, total, last, faults, answer.requests, digest), len(items)

@@ -8,7 +8,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.engine.seen import Seen
+from syncd.seen import Seen
 
 IDS = st.lists(st.lists(st.text(max_size=4), max_size=30), max_size=30)
 

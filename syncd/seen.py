@@ -2,7 +2,8 @@
 
 Kept is a number of 64 bits for each id, made with a word that is another one for every walk. An id that was shown is always known again.
 Two ids may have the same number, in one of some thirty million walks over a million records; then one that was not shown looks as if it had been.
-Whoever asks must do the careful thing on a yes: doubt the walk, read the page, delete nothing. The next walk has other numbers.
+Whoever asks must do the careful thing on a yes: doubt the walk, read the page, leave the record to the next walk, delete nothing. The next walk has
+other numbers.
 """
 
 from __future__ import annotations
