@@ -31,6 +31,7 @@ import msgspec
 from tests.benchmarks import cluster, matching, memory, paint, serving, waiting
 from tests.benchmarks.compared import Found, peers
 from tests.benchmarks.page import page_of
+from tests.benchmarks.picture import FILE, drawn, lines_of
 from tests.benchmarks.place import ROOT, machine, renewed, server, watched
 from tests.benchmarks.subjects import Task
 
@@ -130,9 +131,10 @@ def others(page: str) -> str:
 
 
 def write(text: str) -> None:
-    """Print the page and keep it."""
+    """Print the page and keep it, with its picture."""
     print(text)  # noqa: T201 - it is what was asked for
     PAGE.write_text(text, encoding="utf-8")
+    PAGE.with_name(FILE).write_text(drawn(lines_of(text)), encoding="utf-8")
 
 
 PARTS: Final = {

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from tests.benchmarks.compared import PEERS, preparation
+from tests.benchmarks.picture import SHOWN
 
 Figures = dict[str, dict[str, Any]]
 PHASES: Final = ("first", "again", "churn")
@@ -35,6 +36,8 @@ had in use at a time.
 """
 
 EXPLAINED: Final = """
+{picture}
+
 The floors are loops written by hand (`tests/benchmarks/subjects.py`): they fetch the pages and keep what changed in one table.
 They normalise nothing, keep no walk, prove no absence and link nothing; they say what the network and the digest alone cost.
 
@@ -74,7 +77,7 @@ def page_of(
     lines = [HEAD.format(date=date, machine=machine, page=page, times=times).rstrip("\n")]
     lines += [row(names[subject], SYSTEMS.get(subject, 1), found) for subject, found in figures.items()]
     lines += [
-        EXPLAINED.format(preparation="\n".join(preparation())),
+        EXPLAINED.format(picture=SHOWN, preparation="\n".join(preparation())),
         "## Ratios in this run",
         "",
         *ratios(figures, names),

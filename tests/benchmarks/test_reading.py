@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import urllib.request
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from tests.benchmarks import pages
 from tests.benchmarks.compared import PEERS, SCRIPTS, Found, Peer, peers, preparation
 from tests.benchmarks.page import NAMES, page_of
-from tests.benchmarks.place import server, watched
+from tests.benchmarks.picture import FILE, drawn, lines_of
+from tests.benchmarks.place import ROOT, server, watched
 
 PROFILE = "   ncalls  tottime\n        1    0.001\n"
 
@@ -157,3 +159,22 @@ def test_the_page_server_ends_where_the_peers_stop_asking() -> None:
         answers = [urllib.request.urlopen(f"{url}/v1/companies/1/clients?page={number}").read() for number in (1, 2, 3)]  # noqa: S310
     assert [answer.count(b'"slug"') for answer in answers] == [10, 5, 0]
     assert answers[2] == b"[]"
+
+
+def test_the_picture_shows_the_figures_of_the_page() -> None:
+    """It has a bar for each figure of the first table, longer for more, and is drawn from the page that it stands on."""
+    lines = lines_of((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"))
+    drawing = (ROOT / "docs" / FILE).read_text(encoding="utf-8")
+    assert drawing == drawn(lines)
+    bars = [float(each) for each in re.findall(r'class="bar" [^>]*width="([0-9.]+)"', drawing)]
+    figures = [each for line in lines for each in line.figures]
+    assert len(bars) == len(figures) > 9
+    assert [at for _, at in sorted(zip(figures, range(len(figures)), strict=True))] == [
+        at for _, _, at in sorted(zip(bars, figures, range(len(bars)), strict=True))
+    ]
+
+
+def test_a_page_without_the_table_has_no_picture() -> None:
+    """A picture of nothing is not drawn."""
+    with pytest.raises(ValueError, match="no table"):
+        lines_of("# Nothing\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
