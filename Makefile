@@ -16,7 +16,7 @@ SEEDS  ?= 2000
 START  ?= 1
 MINUTES ?= 60
 
-.PHONY: help setup demo test check format docs lock soak simulate bench clean
+.PHONY: help setup demo test check format docs lock soak simulate system bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -28,6 +28,9 @@ RECORDS_MIN: Final = 200
 RECORDS_MAX: Final = 200_000
 """More are left out: the estimates would not change, and all of it is in memory."""
 
+SEEN_AT_LEAST: Final = 0.5
+"""Records that have to show what is to be learned about; an estimate for fewer is the model's guess at zero."""
+
 PAGE: Final = 1000
 RANDOM_PAIRS_MAX: Final = 1e6
 RULES_RECALL: Final = 0.7
@@ -67,7 +70,7 @@ def calibrate(store: Store, policy: Policy) -> Calibration:
             f"Calibrate with at least {RECORDS_MIN} records in two systems; until then the shipped weights serve."
         )
         raise error
-    return _weights(_model(systems), records)
+    return weights_of(_model(systems), records)
 
 
 def _columns(store: Store, policy: Policy) -> dict[str, dict[str, list[str | None]]]:
@@ -144,8 +147,12 @@ def _model(systems: Mapping[str, Mapping[str, list[str | None]]]) -> dict[str, A
     return model
 
 
-def _weights(model: Mapping[str, Any], records: int) -> Calibration:
-    """Log-odds of each level that the model was trained on; a level never weighs more than a better one of its field."""
+def weights_of(model: Mapping[str, Any], records: int) -> Calibration:
+    """Log-odds of each level that the model was trained on; a level never weighs more than a better one of its field.
+
+    model: as Splink saves it. records: how many it was trained on. What less than half a record in them is said to show was not seen: a
+    tenant none of whose clients ever moved has not taught that nobody moves.
+    """
     chance = float(model["probability_two_random_records_match"])
     weights: dict[str, float] = {"prior": _bounded(math.log(chance / (1 - chance)))}
     for comparison in model["comparisons"]:
@@ -154,7 +161,7 @@ def _weights(model: Mapping[str, Any], records: int) -> Calibration:
         most = WEIGHT_LIMIT
         for name, level in zip(names, levels, strict=True):
             agrees, by_chance = level.get("m_probability"), level.get("u_probability")
-            if agrees and by_chance:
+            if agrees and by_chance and agrees * records >= SEEN_AT_LEAST:
                 most = min(most, _bounded(math.log(agrees / by_chance)))
                 weights[name] = most
     told = [name for names in LEVELS.values() for name in names]

@@ -8,13 +8,14 @@ import stat
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.cli import output
-from syncd.report.calibrating import Calibration, toml
+from syncd.report.calibrating import Calibration, toml, weights_of
 from syncd.report.matching import interval
 from tests.cli.place import Place
 
@@ -159,3 +160,15 @@ def test_the_interval_holds_the_share(wrong: int, right: int) -> None:
         assert high - low < 1
     else:
         assert (low, high) == (0.0, 1.0)
+
+
+def test_nothing_is_learned_from_what_no_record_shows() -> None:
+    """Where all clients that were matched have one city, a model's guess at never is no weight, and is told as not learned."""
+
+    def levels(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
+        return [{"is_null_level": True}, *({"m_probability": m, "u_probability": u} for m, u in pairs)]
+
+    city = {"output_column_name": "city", "comparison_levels": levels((0.9, 0.1), (0.1, 0.2), (1e-60, 0.7))}
+    found = weights_of({"probability_two_random_records_match": 0.5, "comparisons": [city]}, 500)
+    assert found.weights == {"prior": 0.0, "city_equal": 2.2, "city_near": -0.69}
+    assert "city_differs" in found.untold
