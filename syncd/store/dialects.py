@@ -30,6 +30,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from syncd.errors import Fenced, StoreBusy, StoreError
 from syncd.store.files import engine_over
@@ -284,7 +285,18 @@ def _sqlite_connect(connection: Any, _record: object) -> None:
         "secure_delete = ON",
         "temp_store = MEMORY",
     ):
-        connection.execute(f"PRAGMA {pragma}").close()
+        _patiently(connection, f"PRAGMA {pragma}")
+
+
+@retry(
+    retry=retry_if_exception(lambda error: getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY),
+    stop=stop_after_delay(LOCK_WAIT_SECONDS),
+    wait=wait_random(0.005, 0.05),
+    reraise=True,
+)
+def _patiently(connection: Any, statement: str) -> None:
+    """Execute a statement; SQLite does not wait for others where a new file gets its journal, whatever `busy_timeout` says."""
+    connection.execute(statement).close()
 
 
 def _sqlite_connect_for_schema(connection: Any, record: object) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from syncd.errors import Fenced, StoreError
-from syncd.store import current_revision, head_revision, open_store, schema, upgrade
+from syncd.store import current_revision, dialects, head_revision, open_store, schema, upgrade
 from syncd.store.dialects import backend, schema_name
 from syncd.store.tables import metadata
 from tests.store.examples import Database, a_client, a_record
@@ -183,6 +186,29 @@ def test_many_processes_may_open_a_new_store_at_once(database) -> None:
     assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 3
     with database.store() as store, store.reading() as tx:
         assert tx.clients() == []
+
+
+def test_new_files_get_their_journals_although_several_ask_for_them_at_once(tmp_path) -> None:
+    """Commands at once on a store that is not there yet: who is late waits, and is not told that the database is locked."""
+    refused: list[str] = []
+
+    def connect(file: Path, together: threading.Barrier) -> None:
+        with closing(sqlite3.connect(file)) as connection:
+            together.wait(30)
+            try:
+                dialects._sqlite_connect(connection, None)
+            except sqlite3.OperationalError as error:
+                refused.append(str(error))
+
+    for number in range(60):
+        together = threading.Barrier(4)
+        files = [tmp_path / f"{number}.db"] * 4
+        threads = [threading.Thread(target=connect, args=(file, together)) for file in files]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    assert refused == []
 
 
 def test_files_are_their_owners_only(tmp_path) -> None:

@@ -112,8 +112,10 @@ class Place:
         return tenant
 
     def ask(self, *words: str) -> Any:
-        """The document of a reading command."""
-        return self.run(*words, "--json").json
+        """The document of a reading command, which tells no error."""
+        result = self.run(*words, "--json")
+        assert "error" not in result.json, f"{words} told {result.json} {result.err[-500:]}"
+        return result.json
 
     def look(self) -> Look:
         """Everything that syncd tells."""
