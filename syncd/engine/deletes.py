@@ -18,7 +18,7 @@ from syncd.engine.decide import Scope
 from syncd.engine.observe import is_confirmed
 from syncd.engine.planning import DELETED_IN, TO_BE_DELETED
 from syncd.engine.systems import digest, number_of
-from syncd.engine.taking_over import find_taker, follow
+from syncd.engine.taking_over import find_takers, follow
 from syncd.engine.vanished import is_told
 from syncd.store import (
     Base,
@@ -88,7 +88,7 @@ def _accept(tx: Tx, system: str, gone: Sequence[RecordRow], scope: Scope) -> int
     apart = [row for row in gone if row.external_id in links and links[row.external_id].state is LinkState.APART]
     tx.put_records([replace(row, state=RecordState.GONE) for row in apart if is_confirmed(row)])
     rows = [row for row in gone if row.external_id in links and row not in apart]
-    takers = {row.external_id: taker for row in rows if (taker := find_taker(tx, row, links[row.external_id], scope))}
+    takers = find_takers(tx, rows, links, scope)
     plain = [row for row in rows if row.external_id not in takers]
     replaced = [row for row in rows if row.external_id in takers and takers[row.external_id].client]
     held = _held(tx, system, BrakeKind.DELETES, plain, links, scope)

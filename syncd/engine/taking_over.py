@@ -10,7 +10,7 @@ an archive like any other.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from syncd.core.model import Fields
     from syncd.engine.systems import System
     from syncd.store import Tx
+
+    Hosts = Mapping[Hashable, Sequence[RecordRow]]
+    """E-mail, as it is compared -> the records that show it as theirs or a contact's."""
 
 NUMBERS = frozenset({"siren", "siret", "reg", "vat"})
 STRONG_KEYS = NUMBERS | {"email"}
@@ -61,8 +64,14 @@ class Taker:
     told: bool = False
 
 
-def find_taker(tx: Tx, row: RecordRow, link: LinkRow, scope: Scope) -> Taker | None:
-    """The record that took the place of a vanished one, None where there is none: then it was deleted."""
+def find_takers(tx: Tx, rows: Sequence[RecordRow], links: Mapping[str, LinkRow], scope: Scope) -> dict[str, Taker]:
+    """Vanished record -> the record that took its place; those that none took the place of were deleted. rows: of one system."""
+    hosts = _hosts(tx, rows, scope)
+    found = {row.external_id: _find_taker(tx, row, links[row.external_id], hosts, scope) for row in rows}
+    return {external_id: taker for external_id, taker in found.items() if taker is not None}
+
+
+def _find_taker(tx: Tx, row: RecordRow, link: LinkRow, hosts: Hosts, scope: Scope) -> Taker | None:
     told = row.memory.get(MOVED_TO)
     found = tx.records(row.system, [told]).get(told) if isinstance(told, str) else None
     if found is not None and found.state in THERE:
@@ -75,7 +84,7 @@ def find_taker(tx: Tx, row: RecordRow, link: LinkRow, scope: Scope) -> Taker | N
         same = other.system == row.system and other.external_id != row.external_id and other.state is LinkState.LINKED
         if same and record is not None and record.state in THERE:
             return Taker(link.client, other.external_id)
-    return _absorber(tx, row, bundle, scope, row.seen_at) or _hostess(tx, row, bundle, scope)
+    return _absorber(tx, row, bundle, scope, row.seen_at) or _host(tx, row, bundle, hosts, scope)
 
 
 def _present(tx: Tx, system: str, external_id: str) -> RecordRow | None:
@@ -100,16 +109,26 @@ def _absorber(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope, moment: date
     return None
 
 
-def _hostess(tx: Tx, row: RecordRow, bundle: Bundle, scope: Scope) -> Taker | None:
+def _hosts(tx: Tx, rows: Sequence[RecordRow], scope: Scope) -> Hosts:
+    """The records that changed since the first of some others of their system was seen last, by the e-mails that they show; asked once for all."""
+    hosts: dict[Hashable, list[RecordRow]] = {}
+    for found in tx.changed_since(rows[0].system, min(row.seen_at for row in rows)) if rows else ():
+        for mail in _mails(found.fields, scope):
+            hosts.setdefault(mail, []).append(found)
+    return hosts
+
+
+def _host(tx: Tx, row: RecordRow, bundle: Bundle, hosts: Hosts, scope: Scope) -> Taker | None:
     """Another client's record that got the vanished one's e-mail as that of a contact: a merge of which a system keeps nothing else."""
     sought = _mails({"email": row.fields.get("email")}, scope) or _mails(row.fields, scope)
-    for found in tx.changed_since(row.system, row.seen_at) if sought else ():
-        owner = tx.link(row.system, found.external_id)
+    shown = {found.external_id: found for mail in sought for found in hosts.get(mail, ())}
+    for external_id, found in sorted(shown.items()):
+        gained = _mails(found.fields, scope) - _mails(_before(found, row.seen_at), scope)
+        owner = tx.link(row.system, external_id) if gained & sought else None
         if owner is None or owner.state is not LinkState.LINKED or owner.client == bundle.client.client:
             continue
-        gained = _mails(found.fields, scope) - _mails(_before(found, row.seen_at), scope)
-        if gained & sought and not merging.parted(tx, bundle, tx.bundles([owner.client])[0]):
-            return Taker(owner.client, found.external_id)
+        if not merging.parted(tx, bundle, tx.bundles([owner.client])[0]):
+            return Taker(owner.client, external_id)
     return None
 
 
