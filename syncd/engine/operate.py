@@ -343,7 +343,9 @@ class Operator:
         if take == deleted["system"]:
             if (survivor := tx.resolve_alias(row.client) or row.client) != row.client:
                 message = f"{row.client} was merged into {survivor} since, which is not archived because of a record of one of them"
-                raise UsageError(message)
+                error = UsageError(message)
+                error.next_step = f"`syncd unmerge {row.client}` makes them two again; then it can be decided."
+                raise error
             self._set(tx, row.client, "archived", True, now, f"resolved {row.conflict}")
         elif link is not None and take is not None:
             tx.put_links([parted := replace(link, state=LinkState.APART)])
@@ -371,8 +373,9 @@ def _is_still_so(tx: Tx, link: LinkRow | None, take: str | None, system: str) ->
         return
     record = tx.records(link.system, [link.external_id]).get(link.external_id)
     if record is None or record.state is not RecordState.MISSING:
-        message = f"record {link.external_id} of {link.system} is there again; nothing is to be decided"
-        raise UsageError(message)
+        error = UsageError(f"record {link.external_id} of {link.system} is there again; nothing is to be decided")
+        error.next_step = f"`syncd show {link.client}` shows what each system says now."
+        raise error
     if take != system:
         error = UsageError(f"that record {link.external_id} of {link.system} is gone is not confirmed yet")
         error.next_step = "Try again after the next cycles (`syncd sync`)."
